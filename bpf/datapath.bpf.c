@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The table of contents: every hook, and where a packet goes from it.
+ *
+ *             wire                       container
+ *              |                             |
+ *        ipvx_master_rx                ipvx_slave_tx
+ *        (TC ingress of          (TC ingress of the host end
+ *         the master)               of a slave's veth)
+ *         /        \               /        |        \
+ *      slave      host         slave      host      wire
+ *
+ * Rule numbers are those of SEMANTICS.md, functions those of
+ * drivers/net/ipvlan/ipvlan_core.c.
+ */
+#include "deliver.bpf.h"
+#include "fanout.bpf.h"
+#include "lookup.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Rule 12, ipvlan_external_frame(): does the wire bring this, or does it give
+ * back what one of our slaves sent?
+ */
+static __always_inline bool is_external(struct __sk_buff *skb, struct cursor c,
+					const struct ethhdr *eth,
+					const struct ipvx_port *port)
+{
+	return !is_same_mac(eth->h_source, port->mac) ||
+	       !owner(skb, c, SOURCE, skb->ifindex);
+}
+
+/* Rules 10 and 30: copies for the slaves; the host keeps its own. */
+static __always_inline int rx_group(struct __sk_buff *skb, struct cursor c,
+				    const struct ethhdr *eth)
+{
+	struct ipvx_port *port = port_of(skb->ifindex);
+
+	if (port && !skb->vlan_present &&
+	    skb->protocol != bpf_htons(ETH_P_PAUSE) &&
+	    is_external(skb, c, eth, port))
+		copy_to_slaves(skb, skb->ifindex, port->slots, NO_SENDER);
+	return keep_for_host(skb);
+}
+
+/* RX on the master: a packet for a slave's address goes to that slave,
+ * everything else stays with the host.
+ * As ipvlan_handle_mode_l2().
+ */
+SEC("tc")
+int ipvx_master_rx(struct __sk_buff *skb)
+{
+	struct cursor c = open_frame(skb);
+	struct ethhdr *eth = take(&c, sizeof(*eth));
+	struct ipvx_addr *addr;
+
+	if (!eth)
+		return keep_for_host(skb);
+	if (is_group_address(eth->h_dest))
+		return rx_group(skb, c, eth);
+	addr = owner(skb, c, DESTINATION, skb->ifindex);
+	if (addr)
+		return to_slave(skb, addr);
+	return keep_for_host(skb);
+}
+
+/* Rule 41: one MAC address on the wire, whatever the slave wrote. */
+static __always_inline struct cursor
+open_own_frame(struct __sk_buff *skb, const struct ipvx_slave *slave)
+{
+	struct cursor c = open_frame(skb);
+	struct ethhdr *eth = c.next;
+
+	if ((void *)(eth + 1) > c.end || is_same_mac(eth->h_source, slave->mac))
+		return c;
+	bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_source), slave->mac,
+			    ETH_ALEN, 0);
+	return open_frame(skb);
+}
+
+/* Rule 26: the other slaves get copies, the wire the frame; the host nothing
+ * (rule 27). A tagged frame is for the wire only: slaves are untagged.
+ */
+static __always_inline int tx_group(struct __sk_buff *skb,
+				    const struct ipvx_slave *slave)
+{
+	struct ipvx_port *port;
+
+	if (skb->protocol == bpf_htons(ETH_P_PAUSE))
+		return drop_tx(slave->slave, IPVX_DROP_PAUSE);
+	port = port_of(slave->master);
+	if (port && !skb->vlan_present)
+		copy_to_slaves(skb, slave->master, port->slots, slave->slave);
+	return to_wire(skb, slave, GROUP);
+}
+
+/* TX of a slave, at its host end: to the other slaves, the host, the wire.
+ * As ipvlan_xmit_mode_l2().
+ */
+SEC("tc")
+int ipvx_slave_tx(struct __sk_buff *skb)
+{
+	struct ipvx_slave *slave = slave_behind(skb->ifindex);
+	struct ipvx_addr *addr;
+	struct ethhdr *eth;
+	struct cursor c;
+
+	if (!slave)
+		return drop_tx(0, IPVX_DROP_NO_SLAVE);
+	c = open_own_frame(skb, slave);
+	eth = take(&c, sizeof(*eth));
+	if (!eth)
+		return drop_tx(slave->slave, IPVX_DROP_TRUNCATED);
+
+	if (is_group_address(eth->h_dest))
+		return tx_group(skb, slave);
+	if (!is_same_mac(eth->h_dest, slave->mac))
+		return to_wire(skb, slave, UNICAST);
+	addr = owner(skb, c, DESTINATION, slave->master);
+	if (addr)
+		return to_sibling(skb, slave, addr);
+	return to_host(skb, slave);
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "handlers.h"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
+#include <charconv>
+#include <optional>
+
+#include "event_feed.h"
+#include "ipvlanx/api/replies.h"
+
+namespace ipvlanx::daemon {
+
+namespace {
+
+using nlohmann::json;
+
+// All of the text as a number, or nothing.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The slave that the path's {id} names.
+Result<const Slave*> named_slave(const Call& call) {
+  const std::string& text = call.arguments[0];
+  const auto id = parse_number<std::uint32_t>(text);
+  const Slave* slave = id ? call.controller.state().slave(SlaveId{*id}) : nullptr;
+  if (!slave) return fail(Errc::no_such_slave, fmt::format("there is no slave '{}'", text));
+  return slave;
+}
+
+api::SlaveReply describe(Controller& controller, const Slave& slave) {
+  return api::slave_reply(controller.state(), slave, controller.netns_name(slave));
+}
+
+// After a change: what the slave is now.
+Result<api::SlaveReply> describe(Controller& controller, SlaveId id) {
+  const Slave* slave = controller.state().slave(id);
+  if (!slave) return fail(Errc::no_such_slave, fmt::format("slave {} is gone already", number(id)));
+  return describe(controller, *slave);
+}
+
+api::TrafficReply traffic_reply(const Traffic& traffic) {
+  return {.packets = traffic.packets,
+          .bytes = traffic.bytes,
+          .multicast = traffic.multicast,
+          .dropped = traffic.dropped};
+}
+
+// Whether the query asks for what has this value, or asks nothing of the kind.
+bool wanted(const Call& call, const std::string& parameter, std::string_view value) {
+  const auto asked = call.query.find(parameter);
+  return asked == call.query.end() || asked->second == value;
+}
+
+// The address that the path names, with the length the slave has it with, if one is given.
+Result<IpAddress> named_address(const Slave& slave, const std::string& text) {
+  if (text.find('/') == text.npos) return IpAddress::parse(text);
+  const auto prefix = Prefix::parse(text);
+  if (!prefix) return std::unexpected(prefix.error());
+  const Address* address = slave.find(prefix->address);
+  if (!address || address->prefix != *prefix) {
+    return fail(Errc::no_such_address, fmt::format("slave '{}' has no address '{}'", slave.name.str(), text));
+  }
+  return prefix->address;
+}
+
+}  // namespace
+
+Result<Reply> get_version(const Call&) {
+  utsname kernel{};
+  ::uname(&kernel);
+  return json_reply(200,
+                    api::VersionReply{.version = IPVLANX_VERSION, .api = "v1", .kernel = kernel.release});
+}
+
+Result<Reply> get_health(const Call&) {
+  return json_reply(200, {{"status", "ok"}});
+}
+
+Result<Reply> list_ports(const Call& call) {
+  const State& state = call.controller.state();
+  json ports = json::array();
+  for (const auto& [master, port] : state.ports()) ports.push_back(api::port_reply(state, port));
+  return json_reply(200, ports);
+}
+
+Result<Reply> get_port(const Call& call) {
+  const State& state = call.controller.state();
+  for (const auto& [master, port] : state.ports()) {
+    if (port.name.str() == call.arguments[0]) return json_reply(200, api::port_reply(state, port));
+  }
+  return fail(Errc::no_such_port, fmt::format("'{}' is no port", call.arguments[0]));
+}
+
+Result<Reply> list_slaves(const Call& call) {
+  json slaves = json::array();
+  for (const auto& [id, slave] : call.controller.state().slaves()) {
+    const api::SlaveReply reply = describe(call.controller, slave);
+    if (wanted(call, "master", reply.master) && wanted(call, "name", reply.name) &&
+        wanted(call, "netns", reply.netns.value_or(""))) {
+      slaves.push_back(reply);
+    }
+  }
+  return json_reply(200, slaves);
+}
+
+Result<Reply> add_slave(const Call& call) {
+  const auto request = api::read_new_slave(call.body);
+  if (!request) return std::unexpected(request.error());
+  const auto id = call.controller.add_slave(*request);
+  if (!id) return std::unexpected(id.error());
+  const auto slave = describe(call.controller, *id);
+  if (!slave) return std::unexpected(slave.error());
+
+  Reply reply = json_reply(201, *slave);
+  reply.headers.emplace_back("Location", fmt::format("/v1/slaves/{}", number(*id)));
+  return reply;
+}
+
+Result<Reply> get_slave(const Call& call) {
+  const auto slave = named_slave(call);
+  if (!slave) return std::unexpected(slave.error());
+  return json_reply(200, describe(call.controller, **slave));
+}
+
+Result<Reply> change_slave(const Call& call) {
+  const auto slave = named_slave(call);
+  if (!slave) return std::unexpected(slave.error());
+  const SlaveId id = (*slave)->id;
+  const auto request = api::read_slave_change(call.body);
+  if (!request) return std::unexpected(request.error());
+  const auto done = call.controller.change_slave(id, *request);
+  if (!done) return std::unexpected(done.error());
+
+  const auto changed = describe(call.controller, id);
+  if (!changed) return std::unexpected(changed.error());
+  return json_reply(200, *changed);
+}
+
+Result<Reply> delete_slave(const Call& call) {
+  const auto slave = named_slave(call);
+  if (!slave) return std::unexpected(slave.error());
+  const auto done = call.controller.delete_slave((*slave)->id);
+  if (!done) return std::unexpected(done.error());
+  return no_content();
+}
+
+Result<Reply> get_slave_stats(const Call& call) {
+  const auto slave = named_slave(call);
+  if (!slave) return std::unexpected(slave.error());
+  const auto stats = call.controller.stats((*slave)->id);
+  if (!stats) return std::unexpected(stats.error());
+  return json_reply(
+      200,
+      api::StatsReply{.rx = traffic_reply(stats->rx), .tx = traffic_reply(stats->tx), .drops = stats->drops});
+}
+
+Result<Reply> add_address(const Call& call) {
+  const auto slave = named_slave(call);
+  if (!slave) return std::unexpected(slave.error());
+  const SlaveId id = (*slave)->id;
+  const auto request = api::read_new_address(call.body);
+  if (!request) return std::unexpected(request.error());
+  const auto done = call.controller.add_address(id, *request);
+  if (!done) return std::unexpected(done.error());
+
+  const auto changed = describe(call.controller, id);
+  if (!changed) return std::unexpected(changed.error());
+  return json_reply(201, changed->addresses);
+}
+
+Result<Reply> delete_address(const Call& call) {
+  const auto slave = named_slave(call);
+  if (!slave) return std::unexpected(slave.error());
+  const auto address = named_address(**slave, call.arguments[1]);
+  if (!address) return std::unexpected(address.error());
+  const auto done = call.controller.delete_address((*slave)->id, *address);
+  if (!done) return std::unexpected(done.error());
+  return no_content();
+}
+
+Result<Reply> follow_events(const Call& call) {
+  Reply reply{.content_type = "application/x-ndjson", .then = Then::events};
+  const auto since = call.query.find("since");
+  if (since == call.query.end()) return reply;
+
+  const auto seq = parse_number<std::uint64_t>(since->second);
+  if (!seq) return fail(Errc::wrong_type, fmt::format("'{}' is not a number", since->second), "since");
+  const auto past = call.controller.events().since(*seq);
+  if (!past) return std::unexpected(past.error());
+  for (const LoggedEvent& event : *past) reply.body += event_line(event);
+  return reply;
+}
+
+}  // namespace ipvlanx::daemon

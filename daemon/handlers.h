@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each route of the API does: read the request, ask the controller, say what
+// it said.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ipvlanx/control/controller.h"
+#include "message.h"
+
+namespace ipvlanx::daemon {
+
+struct Call {
+  Controller& controller;
+  std::vector<std::string> arguments;               // what stands for the pattern's {…}
+  const std::map<std::string, std::string>& query;  // only what the route knows
+  const std::string& body;
+};
+
+using Handler = Result<Reply> (*)(const Call&);
+
+Result<Reply> get_version(const Call& call);
+Result<Reply> get_health(const Call& call);
+
+Result<Reply> list_ports(const Call& call);
+Result<Reply> get_port(const Call& call);
+
+Result<Reply> list_slaves(const Call& call);
+Result<Reply> add_slave(const Call& call);
+Result<Reply> get_slave(const Call& call);
+Result<Reply> change_slave(const Call& call);
+Result<Reply> delete_slave(const Call& call);
+Result<Reply> get_slave_stats(const Call& call);
+
+Result<Reply> add_address(const Call& call);
+Result<Reply> delete_address(const Call& call);
+
+Result<Reply> follow_events(const Call& call);
+
+}  // namespace ipvlanx::daemon

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "listener.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "directory.h"
+
+namespace ipvlanx::daemon {
+
+namespace {
+
+std::unexpected<Error> socket_error(const std::string& path) {
+  return kernel_error(fmt::format("socket '{}'", path), errno);
+}
+
+Result<sockaddr_un> address_of(const std::string& path) {
+  sockaddr_un address{.sun_family = AF_UNIX};
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return fail(Errc::kernel_refused, fmt::format("socket '{}': the path must have 1 to {} characters", path,
+                                                  sizeof address.sun_path - 1));
+  }
+  path.copy(address.sun_path, path.size());
+  return address;
+}
+
+const sockaddr* as_sockaddr(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+Result<UniqueFd> open_socket(const std::string& path) {
+  UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!fd) return socket_error(path);
+  return fd;
+}
+
+// Nobody listens on a file that refuses connections: its daemon is dead.
+Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
+  struct stat file{};
+  if (::lstat(path.c_str(), &file) != 0) {
+    if (errno == ENOENT) return {};
+    return socket_error(path);
+  }
+  if (!S_ISSOCK(file.st_mode)) {
+    return fail(Errc::kernel_refused, fmt::format("'{}' exists and is not a socket", path));
+  }
+
+  const auto probe = open_socket(path);
+  if (!probe) return std::unexpected(probe.error());
+  if (::connect(probe->get(), as_sockaddr(address), sizeof address) == 0 || errno == EAGAIN) {
+    return fail(Errc::kernel_refused, fmt::format("another daemon serves '{}'", path));
+  }
+  if (errno != ECONNREFUSED) return socket_error(path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return socket_error(path);
+  return {};
+}
+
+}  // namespace
+
+Result<Listener> Listener::open(const std::string& path) {
+  const auto address = address_of(path);
+  if (!address) return std::unexpected(address.error());
+  const std::size_t slash = path.rfind('/');
+  if (slash != path.npos && slash != 0) {
+    if (auto made = make_directory(path.substr(0, slash), 0755); !made) return std::unexpected(made.error());
+  }
+  if (auto removed = remove_stale(path, *address); !removed) return std::unexpected(removed.error());
+
+  auto fd = open_socket(path);
+  if (!fd) return std::unexpected(fd.error());
+  if (::bind(fd->get(), as_sockaddr(*address), sizeof *address) != 0) return socket_error(path);
+  const group* members = ::getgrnam(kGroup);
+  Listener listener{path, std::move(*fd), members != nullptr};
+
+  // Before listen() nobody can connect, whatever the mode was at first.
+  if (members && ::chown(path.c_str(), static_cast<uid_t>(-1), members->gr_gid) != 0) {
+    return socket_error(path);
+  }
+  if (::chmod(path.c_str(), 0660) != 0) return socket_error(path);
+  if (::listen(listener.fd(), SOMAXCONN) != 0) return socket_error(path);
+  return listener;
+}
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+  Listener taken{std::move(other)};  // ends with what we held
+  std::swap(path_, taken.path_);
+  std::swap(fd_, taken.fd_);
+  std::swap(has_group_, taken.has_group_);
+  return *this;
+}
+
+Listener::~Listener() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+}  // namespace ipvlanx::daemon

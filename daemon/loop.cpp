@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loop.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <exception>
+#include <set>
+
+#include "session.h"
+
+namespace ipvlanx::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using ErrorCode = boost::system::error_code;
+
+auto into(ErrorCode& error) {
+  return asio::redirect_error(asio::use_awaitable, error);
+}
+
+// Asio closes the descriptors it is given; ours have owners.
+int duplicate(int fd) {
+  return ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+}  // namespace
+
+class Loop::Impl {
+ public:
+  Impl(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
+       EventFeed& feed)
+      : monitor_(monitor),
+        controller_(controller),
+        routes_(routes),
+        feed_(feed),
+        signals_(context_, SIGINT, SIGTERM),
+        acceptor_(context_, asio::local::stream_protocol{}, duplicate(listener.fd())),
+        notices_(context_, duplicate(monitor.fd())) {}
+
+  void run() {
+    start(wait_for_signal());
+    start(accept_connections());
+    start(follow_the_kernel());
+    context_.run();
+  }
+
+ private:
+  void start(asio::awaitable<void> task) {
+    asio::co_spawn(context_, std::move(task), [](std::exception_ptr bug) {
+      if (bug) std::rethrow_exception(bug);  // none of them throws: let the supervisor restart us
+    });
+  }
+
+  asio::awaitable<void> wait_for_signal() {
+    ErrorCode error;
+    const int signal = co_await signals_.async_wait(into(error));
+    spdlog::info("ends on signal {}", signal);
+    acceptor_.close(error);
+    notices_.close(error);
+    pause_.cancel();
+    stopping_ = true;
+    for (Session* session : std::set{sessions_}) session->close();
+  }
+
+  asio::awaitable<void> accept_connections() {
+    while (!stopping_) {
+      ErrorCode error;
+      Session::Socket socket = co_await acceptor_.async_accept(into(error));
+      if (stopping_) co_return;
+      if (error) {
+        // Out of descriptors or memory: the connection stays in the queue.
+        spdlog::warn("accept: {}", error.message());
+        co_await pause();
+      } else if (sessions_.size() == kMostSessions) {
+        spdlog::warn("more than {} connections: one more was closed", kMostSessions);
+      } else {
+        start(serve(std::move(socket)));
+      }
+    }
+  }
+
+  asio::awaitable<void> serve(Session::Socket socket) {
+    if (stopping_) co_return;
+    Session session{std::move(socket), routes_, feed_};
+    sessions_.insert(&session);
+    co_await session.run();
+    sessions_.erase(&session);
+  }
+
+  asio::awaitable<void> follow_the_kernel() {
+    while (!stopping_) {
+      ErrorCode error;
+      co_await notices_.async_wait(asio::posix::stream_descriptor::wait_read, into(error));
+      if (stopping_) co_return;
+      auto notices = monitor_.read();
+      if (!notices) {
+        spdlog::warn("{}", notices.error().message);
+        co_await pause();
+        notices = Notices{.lost = true};
+      }
+      for (const Error& error : controller_.follow(*notices)) spdlog::warn("{}", error.message);
+    }
+  }
+
+  // What just failed will fail again at once: do not spin.
+  asio::awaitable<void> pause() {
+    ErrorCode cancelled;
+    pause_.expires_after(std::chrono::seconds{1});
+    co_await pause_.async_wait(into(cancelled));
+  }
+
+  LinkMonitor& monitor_;
+  Controller& controller_;
+  Routes& routes_;
+  EventFeed& feed_;
+
+  asio::io_context context_{1};
+  asio::signal_set signals_;
+  asio::local::stream_protocol::acceptor acceptor_;
+  asio::posix::stream_descriptor notices_;
+  asio::steady_timer pause_{context_};
+  std::set<Session*> sessions_;
+  bool stopping_ = false;
+};
+
+Loop::Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
+           EventFeed& feed)
+    : impl_(std::make_unique<Impl>(listener, monitor, controller, routes, feed)) {
+}
+
+Loop::~Loop() = default;
+
+void Loop::run() {
+  impl_->run();
+}
+
+}  // namespace ipvlanx::daemon

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request and its reply as the routes see them: HTTP's meaning without its wire.
+#pragma once
+
+#include <sys/types.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ipvlanx/base/result.h"
+
+namespace ipvlanx::daemon {
+
+struct Request {
+  std::string method;
+  std::string target;  // as it came: still percent-encoded, with the query
+  std::string body = {};
+  std::string idempotency_key = {};    // of the header Idempotency-Key, or empty
+  uid_t uid = static_cast<uid_t>(-1);  // of the process at the other end
+};
+
+// Whether the reply ends with its body, or goes on with the events to come.
+enum class Then { done, events };
+
+struct Reply {
+  unsigned status = 200;
+  std::string content_type = {};
+  std::string body = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  Then then = Then::done;
+};
+
+Reply json_reply(unsigned status, const nlohmann::json& document);
+Reply no_content();
+Reply problem_reply(const Error& error);
+
+}  // namespace ipvlanx::daemon

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the daemon tells whoever started it where it stands.
+#pragma once
+
+#include <string>
+
+namespace ipvlanx::daemon {
+
+// READY=1 to systemd, and a line `ready <socket>` on stdout.
+void announce_ready(const std::string& socket);
+
+}  // namespace ipvlanx::daemon

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <array>
+
+namespace ipvlanx::daemon {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+namespace {
+
+// Errors come back as values.
+auto into(boost::system::error_code& error) {
+  return asio::redirect_error(asio::use_awaitable, error);
+}
+
+uid_t peer_uid(int socket) {
+  ucred peer{.uid = static_cast<uid_t>(-1)};
+  socklen_t size = sizeof peer;
+  ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+  return peer.uid;
+}
+
+// What came was no HTTP that we serve, as opposed to the connection's end.
+bool is_clients_mistake(const boost::system::error_code& error) {
+  return error.category() == http::make_error_code(http::error::end_of_stream).category() &&
+         error != http::error::end_of_stream && error != http::error::partial_message;
+}
+
+template <class Body>
+void set_head(http::response<Body>& response, const Reply& reply) {
+  response.result(reply.status);
+  if (!reply.content_type.empty()) response.set(http::field::content_type, reply.content_type);
+  for (const auto& [name, value] : reply.headers) response.set(name, value);
+}
+
+}  // namespace
+
+Session::Session(Socket socket, Routes& routes, EventFeed& feed)
+    : stream_(std::move(socket)), routes_(routes), feed_(feed), wake_(stream_.get_executor()) {
+  wake_.expires_at(asio::steady_timer::time_point::max());
+}
+
+asio::awaitable<void> Session::run() {
+  const uid_t uid = peer_uid(stream_.socket().native_handle());
+  while (true) {
+    Parser parser;
+    parser.header_limit(kMostHeaderBytes);
+    parser.body_limit(kMostBodyBytes);
+    if (const ErrorCode error = co_await read(parser)) {
+      if (is_clients_mistake(error)) co_await refuse(error, parser);
+      co_return;
+    }
+
+    auto& message = parser.get();
+    const Request request{.method = std::string{message.method_string()},
+                          .target = std::string{message.target()},
+                          .body = std::move(message.body()),
+                          .idempotency_key = std::string{message["Idempotency-Key"]},
+                          .uid = uid};
+    Reply reply = routes_.answer(request);
+    if (reply.then == Then::events) {
+      co_await stream_events(std::move(reply));
+      co_return;
+    }
+    const ErrorCode error = co_await write(reply, parser);
+    if (error || !parser.keep_alive()) co_return;
+  }
+}
+
+void Session::close() {
+  if (reader_) reader_->end();
+  ErrorCode ignored;
+  stream_.socket().close(ignored);
+}
+
+asio::awaitable<Session::ErrorCode> Session::read(Parser& parser) {
+  ErrorCode error;
+  stream_.expires_after(kIdleTime);
+  co_await http::async_read_header(stream_, buffer_, parser, into(error));
+  if (error) co_return error;
+
+  stream_.expires_after(kBodyTime);
+  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    const http::response<http::empty_body> go_on{http::status::continue_, parser.get().version()};
+    co_await http::async_write(stream_, go_on, into(error));
+    if (error) co_return error;
+  }
+  co_await http::async_read(stream_, buffer_, parser, into(error));
+  co_return error;
+}
+
+asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Parser& parser) {
+  http::response<http::string_body> response;
+  response.version(parser.get().version());
+  response.keep_alive(parser.keep_alive());
+  set_head(response, reply);
+  if (parser.get().method() != http::verb::head) response.body() = reply.body;
+  response.prepare_payload();
+
+  ErrorCode error;
+  stream_.expires_after(kWriteTime);
+  co_await http::async_write(stream_, response, into(error));
+  co_return error;
+}
+
+asio::awaitable<void> Session::refuse(ErrorCode mistake, const Parser& parser) {
+  const Error problem = mistake == http::error::body_limit
+                            ? Error{Errc::body_too_large, "the body is larger than 1 MiB"}
+                            : Error{Errc::bad_request, fmt::format("not HTTP: {}", mistake.message())};
+  if (co_await write(problem_reply(problem), parser)) co_return;
+
+  // The client may still be writing. Closing now would break its pipe before it has
+  // read why; so listen to the end, but not for long.
+  ErrorCode error;
+  stream_.socket().shutdown(Socket::shutdown_send, error);
+  stream_.expires_after(std::chrono::seconds{5});
+  std::array<char, 16 << 10> scrap;
+  while (!error) co_await stream_.async_read_some(asio::buffer(scrap), into(error));
+}
+
+asio::awaitable<void> Session::stream_events(Reply reply) {
+  // A reader that is too slow is cut off in the middle of a write.
+  reader_ = feed_.follow([this] {
+    wake_.cancel();
+    if (reader_->ended()) close();
+  });
+  end_with_the_client();
+
+  http::response<http::empty_body> response;
+  set_head(response, reply);
+  response.chunked(true);
+  http::response_serializer<http::empty_body> serializer{response};
+  ErrorCode error;
+  stream_.expires_never();
+  co_await http::async_write_header(stream_, serializer, into(error));
+
+  std::string lines = std::move(reply.body);
+  while (!error && !reader_->ended()) {
+    if (lines.empty()) {
+      ErrorCode cancelled;
+      co_await wake_.async_wait(into(cancelled));
+    } else {
+      co_await asio::async_write(stream_, http::make_chunk(asio::buffer(lines)), into(error));
+    }
+    lines = reader_->take();
+  }
+}
+
+// While there is no news nothing is written, and nothing would show that the client
+// has hung up.
+void Session::end_with_the_client() {
+  stream_.socket().async_wait(Socket::wait_error, [gone = std::weak_ptr(reader_)](ErrorCode error) {
+    const auto reader = gone.lock();
+    if (reader && !error) reader->end();
+  });
+}
+
+}  // namespace ipvlanx::daemon

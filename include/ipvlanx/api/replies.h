@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the API answers, as types: written by the server, read by the client.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipvlanx/model/event.h"
+#include "ipvlanx/model/state.h"
+
+namespace ipvlanx::api {
+
+struct AddressReply {
+  std::string address;  // 10.0.0.5/24
+  std::string origin;   // api | learnt
+  std::string state;    // active | conflict | inactive
+};
+
+struct SlaveReply {
+  std::uint32_t id = 0;
+  std::string name;
+  std::optional<std::uint32_t> ifindex;
+  std::string master;
+  std::string mode;
+  std::string flag;
+  std::optional<std::string> netns;  // null: the host's, or one without a name or path
+  std::string mac;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  std::string via;
+  std::vector<AddressReply> addresses;
+  std::string addr_policy;
+  std::uint32_t max_addresses = 0;
+};
+
+struct PortReply {
+  std::string master;
+  std::uint32_t ifindex = 0;
+  std::string mode;
+  std::string flag;
+  std::string mac;
+  std::uint32_t mtu = 0;
+  std::uint32_t slaves = 0;
+};
+
+struct TrafficReply {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t multicast = 0;
+  std::uint64_t dropped = 0;
+};
+
+struct StatsReply {
+  TrafficReply rx;
+  TrafficReply tx;
+  std::map<std::string, std::uint64_t> drops;  // by reason
+};
+
+struct VersionReply {
+  std::string version;
+  std::string api;
+  std::string kernel;
+};
+
+// netns_name: of the slave's namespace, as Links::netns_name() says it.
+SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std::string> netns_name);
+PortReply port_reply(const State& state, const Port& port);
+
+// to_json / from_json of nlohmann/json for each; from_json throws, and only the
+// client, which catches, calls it.
+void to_json(nlohmann::json& out, const AddressReply& reply);
+void to_json(nlohmann::json& out, const SlaveReply& reply);
+void to_json(nlohmann::json& out, const PortReply& reply);
+void to_json(nlohmann::json& out, const TrafficReply& reply);
+void to_json(nlohmann::json& out, const StatsReply& reply);
+void to_json(nlohmann::json& out, const VersionReply& reply);
+void from_json(const nlohmann::json& in, AddressReply& reply);
+void from_json(const nlohmann::json& in, SlaveReply& reply);
+void from_json(const nlohmann::json& in, PortReply& reply);
+void from_json(const nlohmann::json& in, TrafficReply& reply);
+void from_json(const nlohmann::json& in, StatsReply& reply);
+void from_json(const nlohmann::json& in, VersionReply& reply);
+
+// One line of GET /v1/events; absent fields are left out.
+nlohmann::json event_json(const Event& event, std::uint64_t seq, double time);
+
+// The text of a document. Bytes that are not UTF-8, which an interface's name may
+// have, become U+FFFD instead of an exception.
+std::string to_text(const nlohmann::json& document);
+
+}  // namespace ipvlanx::api

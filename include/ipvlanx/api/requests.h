@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a client may ask for, as types: the JSON bodies of DESIGN.md section 6,
+// read strictly. Unknown and duplicate keys, wrong types and values out of range
+// are refused with the field's JSON path.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipvlanx/model/state.h"
+
+namespace ipvlanx::api {
+
+// POST /v1/slaves
+struct NewSlave {
+  IfName master;
+  IfName name;
+  std::optional<std::string> netns = {};  // name, pid or path, not resolved
+  std::optional<Mode> mode = {};
+  std::optional<Flag> flag = {};
+  std::optional<std::uint32_t> mtu = {};
+  AddrPolicy addr_policy = AddrPolicy::learn;
+  std::uint32_t max_addresses = kDefaultMaxAddresses;
+  std::vector<Prefix> addresses = {};
+};
+
+// PATCH /v1/slaves/{id}: what is not given stays as it is.
+struct SlaveChange {
+  std::optional<Mode> mode = {};
+  std::optional<Flag> flag = {};
+  std::optional<std::string> netns = {};
+  std::optional<std::uint32_t> mtu = {};
+  std::optional<bool> up = {};
+  std::optional<AddrPolicy> addr_policy = {};
+  std::optional<std::uint32_t> max_addresses = {};
+};
+
+// POST /v1/slaves/{id}/addresses
+struct NewAddress {
+  Prefix address;
+};
+
+Result<NewSlave> read_new_slave(std::string_view body);
+Result<SlaveChange> read_slave_change(std::string_view body);
+Result<NewAddress> read_new_address(std::string_view body);
+
+// The same bodies as a client writes them.
+std::string write(const NewSlave& request);
+std::string write(const SlaveChange& request);
+std::string write(const NewAddress& request);
+
+}  // namespace ipvlanx::api

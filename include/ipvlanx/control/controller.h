@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole life of a request: look up what it names, plan, carry out, commit.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ipvlanx/api/requests.h"
+#include "ipvlanx/control/event_log.h"
+#include "ipvlanx/datapath/datapath.h"
+#include "ipvlanx/model/plan.h"
+#include "ipvlanx/netlink/link_monitor.h"
+#include "ipvlanx/netlink/links.h"
+
+namespace ipvlanx {
+
+// Owns the state; borrows the two seams. Not thread-safe: the daemon's loop owns
+// it. Every change is all or nothing: on an error the kernel's interfaces, the data
+// path and the state are as before.
+class Controller {
+ public:
+  // `state_path`: the desired state's file, read by start() and rewritten after
+  // each change.
+  Controller(Links& links, Datapath& datapath, std::string state_path);
+
+  // Reads the desired state, finds its slaves in the kernel, and makes the data
+  // path's tables say so. Slaves that are gone are dropped with an event.
+  Result<void> start();
+
+  Result<SlaveId> add_slave(const api::NewSlave& request);
+  Result<void> change_slave(SlaveId id, const api::SlaveChange& request);
+  Result<void> delete_slave(SlaveId id);
+  Result<void> add_address(SlaveId id, const api::NewAddress& request);
+  Result<void> delete_address(SlaveId id, const IpAddress& address);
+
+  // Follow what the kernel says of the slaves concerned; with `lost`, of all.
+  // Returns what could not be followed or, since the last call, only attempted.
+  std::vector<Error> follow(const Notices& notices);
+
+  const State& state() const { return state_; }
+  Result<SlaveStats> stats(SlaveId id);
+  std::optional<std::string> netns_name(const Slave& slave);
+  EventLog& events() { return events_; }
+
+ private:
+  Result<SlaveId> run(const Command& command);
+  Result<void> carry_out(Plan& plan);
+  Result<void> perform(const Step& step, Plan& plan);
+  Result<void> move(const step::Move& move, Plan& plan);
+  void undo(Plan& plan, std::size_t failed);
+  Result<void> refresh(SlaveId id);
+
+  Links& links_;
+  Datapath& datapath_;
+  std::string state_path_;
+  State state_;
+  EventLog events_;
+  std::vector<Error> troubles_;  // what follow() has to report
+};
+
+}  // namespace ipvlanx

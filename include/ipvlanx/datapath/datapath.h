@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam to the BPF programs and their maps, in the model's words. Implemented
+// by BpfDatapath and by a fake in the tests.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "ipvlanx/model/tables.h"
+
+namespace ipvlanx {
+
+struct Traffic {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t multicast = 0;
+  std::uint64_t dropped = 0;
+};
+
+struct SlaveStats {
+  Traffic rx;                                       // towards the slave
+  Traffic tx;                                       // from it
+  std::map<std::string, std::uint64_t> drops = {};  // by reason, only what happened
+};
+
+// Not thread-safe; the daemon's loop owns it. write() replaces a row of the same
+// key; erase() of an absent row is a success. Errors: map_full, kernel_refused.
+class Datapath {
+ public:
+  virtual ~Datapath() = default;
+
+  // The master's program is attached after its row is written, and detached before
+  // the row is erased; so is a slave's at its host end, with its counters.
+  virtual Result<void> write(const PortRow& row) = 0;
+  virtual Result<void> erase(const PortRow& row) = 0;
+  virtual Result<void> write(const SlaveRow& row) = 0;
+  virtual Result<void> erase(const SlaveRow& row) = 0;
+  virtual Result<void> write(const MemberRow& row) = 0;
+  virtual Result<void> erase(const MemberRow& row) = 0;
+  virtual Result<void> write(const AddressRow& row) = 0;
+  virtual Result<void> erase(const AddressRow& row) = 0;
+
+  // What the maps hold, for a daemon that starts and finds them.
+  virtual Result<Tables> tables() = 0;
+  virtual Result<SlaveStats> stats(SlaveId slave) = 0;
+};
+
+}  // namespace ipvlanx

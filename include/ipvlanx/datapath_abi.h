@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the BPF programs and the daemon share: the keys and values of every
+ * map, in one header for both. C for bpf/, C++ for lib/datapath.
+ *
+ * Addresses and MACs are byte arrays in network order, so that
+ * `bpftool map dump` prints them as a person writes them; numbers are in host
+ * order. Every map is pinned as <pin root>/maps/<name>.
+ *
+ * A change of anything here is a new IPVX_ABI_VERSION.
+ */
+#ifndef IPVLANX_DATAPATH_ABI_H
+#define IPVLANX_DATAPATH_ABI_H
+
+#include <linux/types.h>
+
+/* clang-format off */
+
+#ifdef __cplusplus
+#define IPVX_ABI_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
+#else
+#define IPVX_ABI_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#endif
+
+#define IPVX_ABI_VERSION 1
+
+/* The values of IPVLAN_MODE_* in linux/if_link.h. */
+enum ipvx_mode {
+	IPVX_L2  = 0,
+	IPVX_L3  = 1,
+	IPVX_L3S = 2,
+};
+
+enum ipvx_flag {
+	IPVX_BRIDGE  = 0,
+	IPVX_PRIVATE = 1,
+	IPVX_VEPA    = 2,
+};
+
+enum ipvx_family {
+	IPVX_IPV4 = 4,
+	IPVX_IPV6 = 6,
+};
+
+/* How a packet gets from a hook into a slave. */
+enum ipvx_way {
+	IPVX_BY_PEER     = 0, /* bpf_redirect_peer(): straight into the slave's namespace */
+	IPVX_BY_HOST_END = 1, /* through the host end: the slave is in the host's namespace */
+};
+
+/* Why a packet ended in a hook. Closed list; the API's words are in
+ * lib/datapath/drops.h.
+ */
+enum ipvx_drop {
+	IPVX_DROP_TRUNCATED    = 0, /* shorter than an Ethernet header */
+	IPVX_DROP_PAUSE        = 1, /* a slave sent an Ethernet PAUSE frame */
+	IPVX_DROP_NO_SLAVE     = 2, /* the host end belongs to no slave (any more) */
+	IPVX_DROP_CLONE_FAILED = 3, /* no memory for a slave's copy, or its queue is full */
+	IPVX_DROP_REASONS      = 4,
+};
+
+/* Map ipvx_about: which ABI do these maps speak? One entry. */
+struct ipvx_about {
+	__u32 abi_version;
+};
+IPVX_ABI_SIZE(struct ipvx_about, 4);
+
+/* Map ipvx_addrs: which slave owns this address on this master?
+ * Only addresses of slaves that are up are here: what is not found belongs to
+ * the host. As ipvlan's hash of addresses (ipvlan_ht_addr_lookup()).
+ */
+struct ipvx_addr_key {
+	__u32            master;   /* ifindex */
+	enum ipvx_family family;
+	__u8             addr[16]; /* network order; IPv4 in the first 4, rest 0 */
+};
+IPVX_ABI_SIZE(struct ipvx_addr_key, 24);
+
+struct ipvx_addr {
+	/* hot: what delivery reads */
+	__u32         host_end; /* ifindex, in the host's namespace */
+	enum ipvx_way way;
+	__u32         slave;    /* id */
+	/* for people */
+	__u32         container_end; /* ifindex, in the slave's namespace */
+};
+IPVX_ABI_SIZE(struct ipvx_addr, 16);
+
+/* Map ipvx_ports: how does this master treat its slaves? */
+struct ipvx_port_key {
+	__u32 master; /* ifindex */
+};
+IPVX_ABI_SIZE(struct ipvx_port_key, 4);
+
+struct ipvx_port {
+	enum ipvx_mode mode;
+	enum ipvx_flag flag;
+	__u32          slots; /* ipvx_members holds slots 0 .. slots-1, with gaps */
+	__u32          mtu;
+	__u8           mac[6];
+	__u8           zero[2];
+};
+IPVX_ABI_SIZE(struct ipvx_port, 24);
+
+/* Map ipvx_slaves: whose host end is this? */
+struct ipvx_slave_key {
+	__u32 host_end; /* ifindex */
+};
+IPVX_ABI_SIZE(struct ipvx_slave_key, 4);
+
+struct ipvx_slave {
+	/* hot */
+	__u32          master; /* ifindex */
+	__u32          slave;  /* id */
+	enum ipvx_mode mode;   /* of its port */
+	enum ipvx_flag flag;
+	__u8           mac[6]; /* the master's: every frame on the wire bears it */
+	__u8           zero[2];
+};
+IPVX_ABI_SIZE(struct ipvx_slave, 24);
+
+/* Map ipvx_members: who gets a copy of a broadcast? Slaves that are up. */
+struct ipvx_member_key {
+	__u32 master; /* ifindex */
+	__u32 slot;
+};
+IPVX_ABI_SIZE(struct ipvx_member_key, 8);
+
+struct ipvx_member {
+	__u32 host_end; /* ifindex */
+	__u32 slave;    /* id */
+};
+IPVX_ABI_SIZE(struct ipvx_member, 8);
+
+/* Map ipvx_stats: what went to (rx) and came from (tx) this slave? Per CPU.
+ * Bytes are whole frames, a GSO packet counts once, as in ipvlan's own
+ * statistics.
+ */
+struct ipvx_stats_key {
+	__u32 slave; /* id */
+};
+IPVX_ABI_SIZE(struct ipvx_stats_key, 4);
+
+struct ipvx_traffic {
+	__u64 packets;
+	__u64 bytes;
+	__u64 multicast; /* of packets: broadcast and multicast */
+	__u64 dropped;   /* not of packets; ipvx_drops says why */
+};
+
+struct ipvx_stats {
+	struct ipvx_traffic rx;
+	struct ipvx_traffic tx;
+};
+IPVX_ABI_SIZE(struct ipvx_stats, 64);
+
+/* Map ipvx_drops: why, and how often? Per CPU. Slave 0: no slave to blame. */
+struct ipvx_drop_key {
+	__u32          slave; /* id */
+	enum ipvx_drop reason;
+};
+IPVX_ABI_SIZE(struct ipvx_drop_key, 8);
+
+struct ipvx_drop_count {
+	__u64 packets;
+};
+IPVX_ABI_SIZE(struct ipvx_drop_count, 8);
+
+/* Map ipvx_passed: what did the master keep for the host's own stack? Per CPU. */
+struct ipvx_passed_key {
+	__u32 master; /* ifindex */
+};
+IPVX_ABI_SIZE(struct ipvx_passed_key, 4);
+
+struct ipvx_passed {
+	__u64 packets;
+	__u64 bytes;
+};
+IPVX_ABI_SIZE(struct ipvx_passed, 16);
+
+#endif

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every rule of ipvlan, as a pure function:
+//
+//     plan(state, command) -> the steps that make it so, or why it may not be
+//
+// The controller executes the steps through its two seams and commits
+// `applied(state, plan)`; a failed step is undone by the inverses of the done ones.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ipvlanx/model/event.h"
+#include "ipvlanx/model/state.h"
+#include "ipvlanx/model/tables.h"
+
+namespace ipvlanx {
+
+// ---------------------------------------------------------------- what was seen
+
+// A master as the kernel describes it.
+struct MasterLink {
+  IfIndex ifindex{};
+  IfName name;
+  MacAddress mac;
+  std::uint32_t mtu = 0;
+  bool ethernet = false;  // ARPHRD_ETHER
+  bool loopback = false;
+  // Addresses no slave may take: the master's own and the host's default gateways.
+  std::vector<IpAddress> reserved = {};
+};
+
+// A slave's container end as the kernel describes it.
+struct SlaveLink {
+  Place place;
+  IfName name;
+  MacAddress mac;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  // By ipvlan's key: of IPv4 the peer's address where there is one (rule 43).
+  std::vector<Prefix> addresses = {};
+  bool operator==(const SlaveLink&) const = default;
+};
+
+// --------------------------------------------------------------------- commands
+
+struct AddSlave {
+  MasterLink master;
+  IfName name;
+  Netns netns = {};
+  std::optional<Mode> mode = {};
+  std::optional<Flag> flag = {};
+  std::optional<std::uint32_t> mtu = {};
+  AddrPolicy addr_policy = AddrPolicy::learn;
+  std::uint32_t max_addresses = kDefaultMaxAddresses;
+  std::vector<Prefix> addresses = {};  // where there are any, the slave is brought up
+};
+
+struct ChangeSlave {
+  SlaveId id{};
+  std::optional<Mode> mode = {};
+  std::optional<Flag> flag = {};
+  std::optional<Netns> netns = {};  // the inner nullopt: the host's namespace
+  std::optional<std::uint32_t> mtu = {};
+  std::optional<bool> up = {};
+  std::optional<AddrPolicy> addr_policy = {};
+  std::optional<std::uint32_t> max_addresses = {};
+};
+
+struct DeleteSlave {
+  SlaveId id{};
+};
+
+struct AddAddress {
+  SlaveId id{};
+  Prefix prefix;
+  std::vector<IpAddress> reserved = {};  // as in MasterLink
+};
+
+struct DeleteAddress {
+  SlaveId id{};
+  IpAddress address;
+};
+
+// The kernel shows this slave like this now; nullopt: it is gone.
+struct Observe {
+  SlaveId id{};
+  std::optional<SlaveLink> link = {};
+  std::vector<IpAddress> reserved = {};  // asked of addresses that are new
+};
+
+using Command = std::variant<AddSlave, ChangeSlave, DeleteSlave, AddAddress, DeleteAddress, Observe>;
+
+// ------------------------------------------------------------------------ steps
+
+namespace step {
+
+// One row of the data path's tables, from `before` to `after`; nullopt: no row.
+// A port's or a slave's row brings its program's attachment with it.
+template <class Row>
+struct Write {
+  std::optional<Row> before;
+  std::optional<Row> after;
+  bool operator==(const Write&) const = default;
+};
+
+// Interfaces. The ends of a slave that does not exist yet are zero until
+// CreateLinks is done; see set_ends().
+struct CreateLinks {
+  SlaveId slave{};
+  IfName name;
+  Netns netns;
+  MacAddress mac;
+  std::uint32_t mtu = 0;
+  Ends ends = {};  // known once it is done
+  bool operator==(const CreateLinks&) const = default;
+};
+
+struct RemoveLinks {
+  SlaveId slave{};
+  Ends ends;
+  bool operator==(const RemoveLinks&) const = default;
+};
+
+struct SetUp {
+  SlaveId slave{};
+  Place place;
+  bool up = false;
+  bool operator==(const SetUp&) const = default;
+};
+
+struct SetMtu {
+  SlaveId slave{};
+  Place place;
+  std::uint32_t before = 0;
+  std::uint32_t after = 0;
+  bool operator==(const SetMtu&) const = default;
+};
+
+struct AssignAddress {
+  SlaveId slave{};
+  Place place;
+  Prefix prefix;
+  bool operator==(const AssignAddress&) const = default;
+};
+
+struct RemoveAddress {
+  SlaveId slave{};
+  Place place;
+  Prefix prefix;
+  bool operator==(const RemoveAddress&) const = default;
+};
+
+// Into another namespace. The kernel downs an interface that moves and takes its
+// addresses away: what it shall have where it arrives is part of the step.
+struct Move {
+  struct Station {
+    Netns netns;
+    std::vector<Prefix> addresses;
+    bool up = false;
+    bool operator==(const Station&) const = default;
+  };
+  SlaveId slave{};
+  Ends ends;
+  Station from;
+  Station to;
+  bool operator==(const Move&) const = default;
+};
+
+// Give the interface IPv6 link-local addresses that differ although its MAC does not.
+struct SeparateLinkLocals {
+  SlaveId slave{};
+  Place place;
+  MacAddress mac;
+  bool operator==(const SeparateLinkLocals&) const = default;
+};
+
+}  // namespace step
+
+using Step =
+    std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
+                 step::CreateLinks, step::RemoveLinks, step::SetUp, step::SetMtu, step::AssignAddress,
+                 step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
+
+// ------------------------------------------------------------------------- plan
+
+struct DropPort {
+  IfIndex master{};
+};
+struct DropSlave {
+  SlaveId id{};
+};
+using Change = std::variant<Port, Slave, DropPort, DropSlave>;
+
+struct Plan {
+  // All or nothing, in this order.
+  std::vector<Step> steps = {};
+  std::vector<Change> changes = {};
+  std::vector<Event> events = {};
+  // Tried once the rest is committed; a failure is reported and undoes nothing.
+  std::vector<Step> attempts = {};
+  // The slave the command is about.
+  SlaveId slave{};
+  // Whether the desired state on disk changes.
+  bool durable = true;
+};
+
+Result<Plan> plan(const State& state, const Command& command);
+State applied(State state, const Plan& plan);
+
+// What undoes a step, or nothing where nothing needs undoing or can.
+std::optional<Step> inverse(const Step& step);
+
+// CreateLinks or Move learnt the interfaces' numbers: enter them wherever the plan
+// names the slave.
+void set_ends(Plan& plan, SlaveId slave, const Ends& ends);
+
+// The steps that turn the data path's tables from one content to another. Address
+// rows are the first to go and the last to come, so that no packet is steered to a
+// slave that is not ready; what sets up interfaces belongs between the two.
+struct Difference {
+  std::vector<Step> withdrawals;
+  std::vector<Step> entries;
+};
+Difference difference(const Tables& before, const Tables& after);
+
+}  // namespace ipvlanx

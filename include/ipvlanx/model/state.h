@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// What ipvlanx knows: ports, slaves, and who owns which address.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "ipvlanx/model/types.h"
+
+namespace ipvlanx {
+
+inline constexpr std::uint32_t kDefaultMaxAddresses = 64;
+
+// Where an interface is. Ifindexes are unique only within a namespace.
+struct Place {
+  Netns netns;
+  IfIndex ifindex{};
+  auto operator<=>(const Place&) const = default;
+};
+
+// The two ends of a slave's veth.
+struct Ends {
+  IfIndex host_end{};  // in the host's namespace
+  Place container_end;
+  auto operator<=>(const Ends&) const = default;
+};
+
+enum class Origin { api, learnt };
+std::string_view to_string(Origin origin);
+
+// Why an address of a slave does not steer although the slave has it.
+enum class Refusal { none, reserved, too_many };
+
+struct Address {
+  Prefix prefix;
+  Origin origin = Origin::learnt;
+  Refusal refusal = Refusal::none;
+  bool operator==(const Address&) const = default;
+};
+
+// What an address does, as the API says it.
+enum class AddressState { active, conflict, inactive };
+std::string_view to_string(AddressState state);
+
+struct Slave {
+  SlaveId id{};
+  IfIndex master{};
+  IfName name;  // of the container end
+  Ends ends;
+  MacAddress mac;
+  std::uint32_t mtu = 0;
+  bool up = false;         // the container end, as its namespace sets it
+  std::uint32_t slot = 0;  // in the port's list for broadcasts
+  AddrPolicy addr_policy = AddrPolicy::learn;
+  std::uint32_t max_addresses = kDefaultMaxAddresses;
+  std::vector<Address> addresses = {};  // in the order they came, one per IP address
+
+  const Address* find(const IpAddress& address) const;
+  bool operator==(const Slave&) const = default;
+};
+
+struct Port {
+  IfIndex master{};
+  IfName name;
+  Mode mode = Mode::l3;
+  Flag flag = Flag::bridge;
+  MacAddress mac;
+  std::uint32_t mtu = 0;
+  bool operator==(const Port&) const = default;
+};
+
+// Which address, on which master.
+struct AddressKey {
+  IfIndex master{};
+  IpAddress address;
+  auto operator<=>(const AddressKey&) const = default;
+};
+
+}  // namespace ipvlanx
+
+template <>
+struct std::hash<ipvlanx::AddressKey> {
+  std::size_t operator()(const ipvlanx::AddressKey& key) const noexcept;
+};
+
+namespace ipvlanx {
+
+// All of it, with the indexes that make questions cheap. A value: no I/O, no
+// thread of its own; the controller owns the one that counts.
+class State {
+ public:
+  const std::map<IfIndex, Port>& ports() const { return ports_; }
+  const std::map<SlaveId, Slave>& slaves() const { return slaves_; }
+
+  const Port* port(IfIndex master) const;
+  const Slave* slave(SlaveId id) const;
+  const Slave* slave_at(const Place& container_end) const;
+  const Slave* slave_of_host_end(IfIndex host_end) const;
+  std::vector<SlaveId> slaves_of(IfIndex master) const;
+
+  // The slaves that have this address, first come first: the first one owns it,
+  // the others wait.
+  const std::vector<SlaveId>& claimants(const AddressKey& key) const;
+  AddressState state_of(const Slave& slave, const Address& address) const;
+
+  // The smallest slot no slave of this master uses.
+  std::uint32_t free_slot(IfIndex master) const;
+  // One more than the largest slot in use by others than `without`.
+  std::uint32_t slots(IfIndex master, std::optional<SlaveId> without = {}) const;
+  // The next id: counts up from the last new slave's and wraps, so that an id is
+  // not soon reused.
+  std::optional<SlaveId> free_id() const;
+  SlaveId last_id() const { return last_id_; }
+  void set_last_id(SlaveId id) { last_id_ = id; }
+
+  void put(Port port);
+  void put(Slave slave);
+  void drop(SlaveId id);
+  void drop_port(IfIndex master);
+
+ private:
+  void claim(const Slave& slave);
+  void release(const Slave& slave, const Slave* next);
+
+  std::map<IfIndex, Port> ports_;
+  std::map<SlaveId, Slave> slaves_;
+  std::map<IfIndex, std::map<std::uint32_t, SlaveId>> slots_;  // by master
+  std::map<Place, SlaveId> by_place_;
+  std::map<IfIndex, SlaveId> by_host_end_;
+  std::unordered_map<AddressKey, std::vector<SlaveId>> claims_;
+  SlaveId last_id_{};
+};
+
+}  // namespace ipvlanx

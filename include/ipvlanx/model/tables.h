@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the data path's tables in the model's words. lib/datapath turns
+// them into the structs of datapath_abi.h.
+#pragma once
+
+#include <map>
+#include <utility>
+
+#include "ipvlanx/model/state.h"
+
+namespace ipvlanx {
+
+// ipvx_ports: how a master treats its slaves.
+struct PortRow {
+  IfIndex master{};
+  Mode mode{};
+  Flag flag{};
+  std::uint32_t slots = 0;  // of MemberRow, in use: 0 … slots-1 with gaps
+  MacAddress mac;
+  std::uint32_t mtu = 0;
+  IfIndex key() const { return master; }
+  bool operator==(const PortRow&) const = default;
+};
+
+// ipvx_slaves: whose host end this is.
+struct SlaveRow {
+  IfIndex host_end{};
+  SlaveId slave{};
+  IfIndex master{};
+  Mode mode{};
+  Flag flag{};
+  MacAddress mac;
+  IfIndex key() const { return host_end; }
+  bool operator==(const SlaveRow&) const = default;
+};
+
+// ipvx_members: who gets copies of broadcasts.
+struct MemberRow {
+  IfIndex master{};
+  std::uint32_t slot = 0;
+  IfIndex host_end{};
+  SlaveId slave{};
+  std::pair<IfIndex, std::uint32_t> key() const { return {master, slot}; }
+  bool operator==(const MemberRow&) const = default;
+};
+
+// How a packet gets from a hook into the slave.
+enum class Way { by_peer, by_host_end };
+// bpf_redirect_peer() drops what would stay in the same namespace.
+Way way_into(const Ends& ends);
+
+// ipvx_addrs: which slave owns this address.
+struct AddressRow {
+  AddressKey address;
+  SlaveId slave{};
+  IfIndex host_end{};
+  IfIndex container_end{};
+  Way way{};
+  const AddressKey& key() const { return address; }
+  bool operator==(const AddressRow&) const = default;
+};
+
+struct Tables {
+  std::map<IfIndex, PortRow> ports;
+  std::map<IfIndex, SlaveRow> slaves;
+  std::map<std::pair<IfIndex, std::uint32_t>, MemberRow> members;
+  std::map<AddressKey, AddressRow> addresses;
+  bool operator==(const Tables&) const = default;
+};
+
+PortRow port_row(const Port& port, std::uint32_t slots);
+SlaveRow slave_row(const Port& port, const Slave& slave);
+MemberRow member_row(const Slave& slave);
+AddressRow address_row(const AddressKey& key, const Slave& slave);
+
+// Everything the data path has to hold when this is the state.
+Tables tables_of(const State& state);
+
+}  // namespace ipvlanx

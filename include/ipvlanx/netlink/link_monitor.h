@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What changes in any network namespace the host's has an nsid for.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ipvlanx/model/state.h"
+
+namespace ipvlanx {
+
+// Something about this interface, or its addresses, changed, or it is gone. Only
+// where to look: what is true now is read by Links::look().
+struct Notices {
+  std::vector<Place> places = {};  // each once
+  bool lost = false;               // ENOBUFS: look everywhere
+};
+
+// One rtnetlink socket with NETLINK_LISTEN_ALL_NSID (CAP_NET_BROADCAST), groups
+// LINK, IPV4_IFADDR and IPV6_IFADDR. Owned and read by the daemon's loop.
+class LinkMonitor {
+ public:
+  static Result<LinkMonitor> open();
+  LinkMonitor(LinkMonitor&&) noexcept;
+  LinkMonitor& operator=(LinkMonitor&&) noexcept;
+  ~LinkMonitor();
+
+  int fd() const;  // readable when read() has something to say; non-blocking
+  // Everything that is waiting.
+  Result<Notices> read();
+
+ private:
+  struct Socket;
+  explicit LinkMonitor(std::unique_ptr<Socket> socket);
+  std::unique_ptr<Socket> socket_;
+};
+
+}  // namespace ipvlanx

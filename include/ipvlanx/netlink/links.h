@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam to the kernel's interfaces: what the controller asks of them, in its
+// own words. Implemented by KernelLinks (rtnetlink) and by a fake in the tests.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipvlanx/model/plan.h"
+
+namespace ipvlanx {
+
+// Not thread-safe; the daemon's loop owns it. "Host" is the network namespace the
+// implementation was opened in. Errors without a code of their own are
+// kernel_refused with the errno's text.
+class Links {
+ public:
+  virtual ~Links() = default;
+
+  // no_such_master when there is no such interface in the host's namespace.
+  virtual Result<MasterLink> master(const IfName& name) = 0;
+  // The same of a master known by index (reserved addresses included).
+  virtual Result<MasterLink> master(IfIndex ifindex) = 0;
+
+  // From the user's words (DESIGN.md section 5): contains '/': a path; all digits:
+  // a pid; else a name in /run/netns. netns_gone, not_a_netns. The host's own
+  // namespace gives nullopt.
+  virtual Result<Netns> find_netns(std::string_view text) = 0;
+  // For output: the name in /run/netns, else a path, else nothing.
+  virtual std::optional<std::string> netns_name(Nsid netns) = 0;
+
+  // A veth pair: host end `ipvx<id>` in group 6970, up, without IPv6 addresses of
+  // its own; container end `name` in `netns`, down, with distinct link-locals.
+  // name_in_use, netns_gone.
+  virtual Result<Ends> create(const step::CreateLinks& pair) = 0;
+  // Both ends. Success when they are gone already.
+  virtual Result<void> remove(const Ends& ends) = 0;
+
+  // The container end behind this host end, wherever it is now, and its addresses;
+  // no_such_slave when it is gone.
+  virtual Result<SlaveLink> look(IfIndex host_end) = 0;
+  // All host ends in the host's namespace that bear one of our names.
+  virtual Result<std::map<SlaveId, IfIndex>> host_ends() = 0;
+
+  virtual Result<void> set_up(const Place& place, bool up) = 0;
+  virtual Result<void> set_mtu(const Place& place, std::uint32_t mtu) = 0;
+  // Success when it is there already / gone already. Without duplicate address
+  // detection: the port knows its addresses.
+  virtual Result<void> assign(const Place& place, const Prefix& prefix) = 0;
+  virtual Result<void> unassign(const Place& place, const Prefix& prefix) = 0;
+  virtual Result<void> move(const Place& place, Netns to) = 0;
+  // Rule 48: addrgenmode random, so that link-local addresses made from now on
+  // differ; one made from the shared MAC already is replaced by one with the
+  // slave's number in it, as ipvlan's (addrconf_ifid_eui48()).
+  virtual Result<void> separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) = 0;
+};
+
+}  // namespace ipvlanx

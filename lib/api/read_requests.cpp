@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which fields each request has, and what may be in them.
+#include "ipvlanx/api/requests.h"
+#include "json_object.h"
+
+namespace ipvlanx::api {
+
+namespace {
+
+constexpr Range kMtu{68, 65535};  // ETH_MIN_MTU, ETH_MAX_MTU
+constexpr Range kMaxAddresses{1, 65536};
+
+}  // namespace
+
+Result<NewSlave> read_new_slave(std::string_view body) {
+  JsonObject in{body};
+  auto master = in.required<IfName>("master");
+  auto name = in.required<IfName>("name");
+  auto netns = in.optional<std::string>("netns");
+  const auto mode = in.optional<Mode>("mode");
+  const auto flag = in.optional<Flag>("flag");
+  const auto mtu = in.optional("mtu", kMtu);
+  const auto addr_policy = in.optional<AddrPolicy>("addr_policy");
+  const auto max_addresses = in.optional("max_addresses", kMaxAddresses);
+  auto addresses = in.optional<std::vector<Prefix>>("addresses");
+  if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+
+  return NewSlave{.master = std::move(*master),
+                  .name = std::move(*name),
+                  .netns = std::move(netns),
+                  .mode = mode,
+                  .flag = flag,
+                  .mtu = mtu,
+                  .addr_policy = addr_policy.value_or(AddrPolicy::learn),
+                  .max_addresses = max_addresses.value_or(kDefaultMaxAddresses),
+                  .addresses = std::move(addresses).value_or(std::vector<Prefix>{})};
+}
+
+Result<SlaveChange> read_slave_change(std::string_view body) {
+  JsonObject in{body};
+  SlaveChange change{.mode = in.optional<Mode>("mode"),
+                     .flag = in.optional<Flag>("flag"),
+                     .netns = in.optional<std::string>("netns"),
+                     .mtu = in.optional("mtu", kMtu),
+                     .up = in.optional<bool>("up"),
+                     .addr_policy = in.optional<AddrPolicy>("addr_policy"),
+                     .max_addresses = in.optional("max_addresses", kMaxAddresses)};
+  if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+  return change;
+}
+
+Result<NewAddress> read_new_address(std::string_view body) {
+  JsonObject in{body};
+  const auto address = in.required<Prefix>("address");
+  if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+  return NewAddress{*address};
+}
+
+}  // namespace ipvlanx::api

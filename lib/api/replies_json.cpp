@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names that replies have in JSON, for both sides of the wire.
+#include "ipvlanx/api/replies.h"
+
+namespace ipvlanx::api {
+
+namespace {
+
+using nlohmann::json;
+
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+template <class T>
+void get_unless_null(const json& in, std::optional<T>& value) {
+  value = in.is_null() ? std::nullopt : std::optional<T>(in.get<T>());
+}
+
+}  // namespace
+
+void to_json(json& out, const AddressReply& reply) {
+  out = {{"address", reply.address}, {"origin", reply.origin}, {"state", reply.state}};
+}
+
+void from_json(const json& in, AddressReply& reply) {
+  in.at("address").get_to(reply.address);
+  in.at("origin").get_to(reply.origin);
+  in.at("state").get_to(reply.state);
+}
+
+void to_json(json& out, const SlaveReply& reply) {
+  out = {{"id", reply.id},
+         {"name", reply.name},
+         {"ifindex", or_null(reply.ifindex)},
+         {"master", reply.master},
+         {"mode", reply.mode},
+         {"flag", reply.flag},
+         {"netns", or_null(reply.netns)},
+         {"mac", reply.mac},
+         {"mtu", reply.mtu},
+         {"up", reply.up},
+         {"via", reply.via},
+         {"addresses", reply.addresses},
+         {"addr_policy", reply.addr_policy},
+         {"max_addresses", reply.max_addresses},
+         // Not to be set yet, but part of a slave's shape for its readers.
+         {"source_guard", false},
+         {"persistent", false}};
+}
+
+void from_json(const json& in, SlaveReply& reply) {
+  in.at("id").get_to(reply.id);
+  in.at("name").get_to(reply.name);
+  get_unless_null(in.at("ifindex"), reply.ifindex);
+  in.at("master").get_to(reply.master);
+  in.at("mode").get_to(reply.mode);
+  in.at("flag").get_to(reply.flag);
+  get_unless_null(in.at("netns"), reply.netns);
+  in.at("mac").get_to(reply.mac);
+  in.at("mtu").get_to(reply.mtu);
+  in.at("up").get_to(reply.up);
+  in.at("via").get_to(reply.via);
+  in.at("addresses").get_to(reply.addresses);
+  in.at("addr_policy").get_to(reply.addr_policy);
+  in.at("max_addresses").get_to(reply.max_addresses);
+}
+
+void to_json(json& out, const PortReply& reply) {
+  out = {{"master", reply.master}, {"ifindex", reply.ifindex}, {"mode", reply.mode},    {"flag", reply.flag},
+         {"mac", reply.mac},       {"mtu", reply.mtu},         {"slaves", reply.slaves}};
+}
+
+void from_json(const json& in, PortReply& reply) {
+  in.at("master").get_to(reply.master);
+  in.at("ifindex").get_to(reply.ifindex);
+  in.at("mode").get_to(reply.mode);
+  in.at("flag").get_to(reply.flag);
+  in.at("mac").get_to(reply.mac);
+  in.at("mtu").get_to(reply.mtu);
+  in.at("slaves").get_to(reply.slaves);
+}
+
+void to_json(json& out, const TrafficReply& reply) {
+  out = {{"packets", reply.packets},
+         {"bytes", reply.bytes},
+         {"multicast", reply.multicast},
+         {"dropped", reply.dropped}};
+}
+
+void from_json(const json& in, TrafficReply& reply) {
+  in.at("packets").get_to(reply.packets);
+  in.at("bytes").get_to(reply.bytes);
+  in.at("multicast").get_to(reply.multicast);
+  in.at("dropped").get_to(reply.dropped);
+}
+
+void to_json(json& out, const StatsReply& reply) {
+  out = {{"rx", reply.rx}, {"tx", reply.tx}, {"drops", reply.drops}};
+}
+
+void from_json(const json& in, StatsReply& reply) {
+  in.at("rx").get_to(reply.rx);
+  in.at("tx").get_to(reply.tx);
+  in.at("drops").get_to(reply.drops);
+}
+
+void to_json(json& out, const VersionReply& reply) {
+  out = {{"version", reply.version}, {"api", reply.api}, {"kernel", reply.kernel}};
+}
+
+void from_json(const json& in, VersionReply& reply) {
+  in.at("version").get_to(reply.version);
+  in.at("api").get_to(reply.api);
+  in.at("kernel").get_to(reply.kernel);
+}
+
+json event_json(const Event& event, std::uint64_t seq, double time) {
+  json out{{"seq", seq}, {"time", time}, {"type", to_string(event.type)}};
+  if (event.slave) out["slave"] = number(*event.slave);
+  if (!event.name.empty()) out["name"] = event.name;
+  if (!event.master.empty()) out["master"] = event.master;
+  if (!event.address.empty()) out["address"] = event.address;
+  if (event.owner) out["owner"] = number(*event.owner);
+  if (!event.detail.empty()) out["detail"] = event.detail;
+  return out;
+}
+
+std::string to_text(const json& document) {
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace ipvlanx::api

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON a client sends.
+#include "ipvlanx/api/replies.h"
+#include "ipvlanx/api/requests.h"
+
+namespace ipvlanx::api {
+
+namespace {
+
+using nlohmann::json;
+
+void put(json& out, const char* key, const std::optional<std::string>& text) {
+  if (text) out[key] = *text;
+}
+
+void put(json& out, const char* key, const std::optional<std::uint32_t>& number) {
+  if (number) out[key] = *number;
+}
+
+// Mode, Flag, AddrPolicy: as their word.
+template <class Word>
+  requires std::is_enum_v<Word>
+void put(json& out, const char* key, const std::optional<Word>& word) {
+  if (word) out[key] = to_string(*word);
+}
+
+}  // namespace
+
+std::string write(const NewSlave& request) {
+  json out{{"master", request.master.str()},
+           {"name", request.name.str()},
+           {"addr_policy", to_string(request.addr_policy)},
+           {"max_addresses", request.max_addresses}};
+  put(out, "netns", request.netns);
+  put(out, "mode", request.mode);
+  put(out, "flag", request.flag);
+  put(out, "mtu", request.mtu);
+  if (!request.addresses.empty()) {
+    json& addresses = out["addresses"] = json::array();
+    for (const Prefix& prefix : request.addresses) addresses.push_back(to_string(prefix));
+  }
+  return to_text(out);
+}
+
+std::string write(const SlaveChange& request) {
+  json out = json::object();
+  put(out, "mode", request.mode);
+  put(out, "flag", request.flag);
+  put(out, "netns", request.netns);
+  put(out, "mtu", request.mtu);
+  if (request.up) out["up"] = *request.up;
+  put(out, "addr_policy", request.addr_policy);
+  put(out, "max_addresses", request.max_addresses);
+  return to_text(out);
+}
+
+std::string write(const NewAddress& request) {
+  return to_text(json{{"address", to_string(request.address)}});
+}
+
+}  // namespace ipvlanx::api

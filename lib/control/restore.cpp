@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "restore.h"
+
+#include <algorithm>
+
+#include "state_file.h"
+
+namespace ipvlanx {
+
+namespace {
+
+// The addresses a slave had steered to it when the daemon before us ended come
+// first, so that no conflict changes hands by a restart; those of the API next.
+std::vector<Address> known_addresses(const SavedSlave& saved, const SlaveLink& link, const Tables& tables) {
+  std::vector<Address> addresses;
+  for (const Prefix& prefix : saved.addresses) addresses.push_back({prefix, Origin::api});
+  if (saved.addr_policy == AddrPolicy::static_) return addresses;
+  for (const Prefix& prefix : link.addresses) {
+    const auto row = tables.addresses.find({saved.master, prefix.address});
+    const bool ours = row != tables.addresses.end() && row->second.slave == saved.id;
+    const auto same = [&](const Address& own) { return own.prefix.address == prefix.address; };
+    if (ours && std::ranges::none_of(addresses, same)) addresses.push_back({prefix, Origin::learnt});
+  }
+  return addresses;
+}
+
+Slave known_slave(const SavedSlave& saved, IfIndex host_end, const SlaveLink& link, const Tables& tables) {
+  return {.id = saved.id,
+          .master = saved.master,
+          .name = link.name,
+          .ends = {host_end, link.place},
+          .mac = link.mac,
+          .mtu = link.mtu,
+          .up = link.up,
+          .slot = saved.slot,
+          .addr_policy = saved.addr_policy,
+          .max_addresses = saved.max_addresses,
+          .addresses = known_addresses(saved, link, tables)};
+}
+
+// The ports whose masters are still there.
+Result<void> restore_ports(Links& links, const SavedState& saved, State& state) {
+  for (const SavedPort& port : saved.ports) {
+    const auto link = links.master(port.master);
+    if (!link && link.error().code == Errc::no_such_master) continue;
+    if (!link) return std::unexpected(link.error());
+    state.put(Port{.master = port.master,
+                   .name = link->name,
+                   .mode = port.mode,
+                   .flag = port.flag,
+                   .mac = link->mac,
+                   .mtu = link->mtu});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Restored> restore(Links& links, Datapath& datapath, const std::string& state_path) {
+  const auto saved = read_state(state_path);
+  if (!saved) return std::unexpected(saved.error());
+  const auto tables = datapath.tables();
+  if (!tables) return std::unexpected(tables.error());
+  const auto host_ends = links.host_ends();
+  if (!host_ends) return std::unexpected(host_ends.error());
+
+  Restored restored;
+  State& state = restored.state;
+  if (auto done = restore_ports(links, *saved, state); !done) return std::unexpected(done.error());
+
+  for (const SavedSlave& slave : saved->slaves) {
+    const auto host_end = host_ends->find(slave.id);
+    if (state.port(slave.master) && host_end != host_ends->end()) {
+      const auto link = links.look(host_end->second);
+      if (link) {
+        state.put(known_slave(slave, host_end->second, *link, *tables));
+        continue;
+      }
+      if (link.error().code != Errc::no_such_slave) return std::unexpected(link.error());
+    }
+    restored.events.push_back({.type = EventType::slave_removed,
+                               .slave = slave.id,
+                               .detail = "it was gone when the daemon started"});
+  }
+  state.set_last_id(saved->last_id);
+  for (const SavedPort& port : saved->ports) {
+    if (state.slaves_of(port.master).empty()) state.drop_port(port.master);
+  }
+
+  Difference difference = ipvlanx::difference(*tables, tables_of(state));
+  restored.steps = std::move(difference.withdrawals);
+  std::ranges::move(difference.entries, std::back_inserter(restored.steps));
+  return restored;
+}
+
+}  // namespace ipvlanx

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "state_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "ipvlanx/base/unique_fd.h"
+
+namespace ipvlanx {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+
+json to_json(const State& state) {
+  json ports = json::array();
+  for (const auto& [master, port] : state.ports()) {
+    ports.push_back({{"master", port.name.str()},
+                     {"ifindex", number(master)},
+                     {"mode", to_string(port.mode)},
+                     {"flag", to_string(port.flag)}});
+  }
+  json slaves = json::array();
+  for (const auto& [id, slave] : state.slaves()) {
+    json addresses = json::array();
+    for (const Address& address : slave.addresses) {
+      if (address.origin == Origin::api) addresses.push_back(to_string(address.prefix));
+    }
+    slaves.push_back({{"id", number(id)},
+                      {"master", number(slave.master)},
+                      {"slot", slave.slot},
+                      {"addr_policy", to_string(slave.addr_policy)},
+                      {"max_addresses", slave.max_addresses},
+                      {"addresses", addresses}});
+  }
+  return {{"version", kVersion}, {"last_id", number(state.last_id())}, {"ports", ports}, {"slaves", slaves}};
+}
+
+// The model's own parsers judge the words; a bad one ends the reading.
+template <class T>
+T must(Result<T> parsed) {
+  if (!parsed) throw std::invalid_argument(parsed.error().message);
+  return *std::move(parsed);
+}
+
+SavedState from_json(const json& document) {
+  if (document.at("version") != kVersion) {
+    throw std::invalid_argument(
+        fmt::format("version {}, this build knows {}", document.at("version").dump(), kVersion));
+  }
+  SavedState state{.last_id = SlaveId{document.at("last_id").get<std::uint32_t>()}};
+  for (const json& port : document.at("ports")) {
+    state.ports.push_back({.master = IfIndex{port.at("ifindex").get<std::uint32_t>()},
+                           .name = must(IfName::parse(port.at("master").get<std::string>())),
+                           .mode = must(parse_mode(port.at("mode").get<std::string>())),
+                           .flag = must(parse_flag(port.at("flag").get<std::string>()))});
+  }
+  for (const json& slave : document.at("slaves")) {
+    SavedSlave saved{.id = SlaveId{slave.at("id").get<std::uint32_t>()},
+                     .master = IfIndex{slave.at("master").get<std::uint32_t>()},
+                     .slot = slave.at("slot").get<std::uint32_t>(),
+                     .addr_policy = must(parse_addr_policy(slave.at("addr_policy").get<std::string>())),
+                     .max_addresses = slave.at("max_addresses").get<std::uint32_t>()};
+    for (const json& address : slave.at("addresses")) {
+      saved.addresses.push_back(must(Prefix::parse(address.get<std::string>())));
+    }
+    state.slaves.push_back(std::move(saved));
+  }
+  return state;
+}
+
+Result<void> write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return kernel_error("write", errno);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> sync(int fd) {
+  if (::fsync(fd) < 0) return kernel_error("fsync", errno);
+  return {};
+}
+
+Result<void> replace_file(const std::string& path, std::string_view text) {
+  const std::string beside = path + ".new";
+  const UniqueFd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  if (!file) return kernel_error("open", errno);
+  if (auto done = write_all(file.get(), text); !done) return done;
+  if (auto done = sync(file.get()); !done) return done;
+  if (::rename(beside.c_str(), path.c_str()) < 0) return kernel_error("rename", errno);
+
+  const std::string folder = std::filesystem::path{path}.parent_path();
+  const UniqueFd directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!directory) return kernel_error(folder, errno);
+  return sync(directory.get());
+}
+
+}  // namespace
+
+Result<SavedState> read_state(const std::string& path) {
+  std::ifstream file{path};
+  if (!file) {
+    if (errno == ENOENT) return SavedState{};
+    return kernel_error(path, errno);
+  }
+  std::stringstream text;
+  text << file.rdbuf();
+  try {
+    return from_json(json::parse(text.str()));
+  } catch (const std::exception& error) {
+    return fail(Errc::bad_json, fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+Result<void> write_state(const std::string& path, const State& state) {
+  auto done = replace_file(path, to_json(state).dump(1) + "\n");
+  if (done) return done;
+  return std::unexpected(std::move(done.error()).within(path));
+}
+
+}  // namespace ipvlanx

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipvlanx/datapath/bpf_datapath.h"
+
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+
+#include "abi.h"
+#include "bpf_map.h"
+#include "datapath.skel.h"
+#include "drops.h"
+#include "hooks.h"
+#include "pins.h"
+
+namespace ipvlanx {
+
+namespace {
+
+// libbpf explains itself through one callback of the whole process; what it said
+// last belongs into the error that follows.
+std::string& libbpf_said() {
+  static std::string text;
+  return text;
+}
+
+int listen_to_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level != LIBBPF_WARN) return 0;
+  char line[512];
+  const int length = std::vsnprintf(line, sizeof line, format, arguments);
+  libbpf_said() = length > 0 ? line : "";
+  return length;
+}
+
+std::unexpected<Error> libbpf_error(std::string_view what, int error) {
+  std::string said = libbpf_said();
+  while (said.ends_with('\n')) said.pop_back();
+  return fail(Errc::kernel_refused, fmt::format("{}: {}{}", what, std::generic_category().message(error),
+                                                said.empty() ? "" : fmt::format(" ({})", said)));
+}
+
+struct Skeleton {
+  struct Destroy {
+    void operator()(datapath_bpf* skeleton) const { datapath_bpf__destroy(skeleton); }
+  };
+  using Pointer = std::unique_ptr<datapath_bpf, Destroy>;
+};
+
+// Maps of another build may mean something else: nothing is touched then.
+Result<void> check_abi(const Pins& pins) {
+  const UniqueFd about{bpf_obj_get(pins.map("ipvx_about").c_str())};
+  if (!about) return {};
+  constexpr std::uint32_t first = 0;
+  ipvx_about value{};
+  if (bpf_map_lookup_elem(about.get(), &first, &value) < 0) return kernel_error("ipvx_about", errno);
+  if (value.abi_version == IPVX_ABI_VERSION || value.abi_version == 0) return {};
+  return fail(
+      Errc::kernel_refused,
+      fmt::format("the pinned maps speak ABI {}, this build speaks {}: stop their users and remove the "
+                  "pin root, or start the build that made them",
+                  value.abi_version, IPVX_ABI_VERSION));
+}
+
+Result<Skeleton::Pointer> load(const Pins& pins, const DatapathOptions& options) {
+  if (auto fit = check_abi(pins); !fit) return std::unexpected(fit.error());
+  Skeleton::Pointer skeleton{datapath_bpf__open()};
+  if (!skeleton) return libbpf_error("open BPF object", errno);
+
+  bpf_map__set_max_entries(skeleton->maps.ipvx_addrs, options.addresses);
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton->obj) {
+    // Not the object's .rodata and the like: those belong to this load.
+    if (!bpf_map__is_internal(map)) bpf_map__set_pin_path(map, pins.map(bpf_map__name(map)).c_str());
+  }
+  if (const int error = datapath_bpf__load(skeleton.get()); error < 0) {
+    return libbpf_error("load BPF programs", -error);
+  }
+  constexpr std::uint32_t first = 0;
+  constexpr ipvx_about about{.abi_version = IPVX_ABI_VERSION};
+  if (bpf_map__update_elem(skeleton->maps.ipvx_about, &first, sizeof first, &about, sizeof about, BPF_ANY) <
+      0) {
+    return kernel_error("ipvx_about", errno);
+  }
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton->obj) {
+    // For people with bpftool; what is attached does not depend on it.
+    const std::string path = pins.program(bpf_program__name(program));
+    ::unlink(path.c_str());
+    if (bpf_program__pin(program, path.c_str()) < 0) return kernel_error(path, errno);
+  }
+  return skeleton;
+}
+
+void add(Traffic& sum, const ipvx_traffic& part) {
+  sum.packets += part.packets;
+  sum.bytes += part.bytes;
+  sum.multicast += part.multicast;
+  sum.dropped += part.dropped;
+}
+
+class BpfDatapath final : public Datapath {
+ public:
+  BpfDatapath(Pins pins, Skeleton::Pointer skeleton)
+      : pins_(std::move(pins)),
+        skeleton_(std::move(skeleton)),
+        hooks_(Hooks::probe(bpf_program__fd(skeleton_->progs.ipvx_master_rx))) {}
+
+  // What the daemon before us attached runs this build's programs from now on. An
+  // interface that is gone has lost its program anyway.
+  void take_over() {
+    for (const ipvx_port_key& key : ports_.keys()) (void)attach_master(IfIndex{key.master});
+    for (const ipvx_slave_key& key : slaves_.keys()) (void)attach_host_end(IfIndex{key.host_end});
+  }
+
+  Result<void> write(const PortRow& row) override {
+    if (auto done = passed_.start({number(row.master)}); !done) return done;
+    if (auto done = ports_.write(abi::key(row), abi::value(row)); !done) return done;
+    return attach_master(row.master);
+  }
+
+  Result<void> erase(const PortRow& row) override {
+    if (auto done = hooks_.detach(master_rx(row.master)); !done) return done;
+    if (auto done = ports_.erase(abi::key(row)); !done) return done;
+    return passed_.erase({number(row.master)});
+  }
+
+  Result<void> write(const SlaveRow& row) override {
+    if (auto done = stats_.start({number(row.slave)}); !done) return done;
+    if (auto done = slaves_.write(abi::key(row), abi::value(row)); !done) return done;
+    return attach_host_end(row.host_end);
+  }
+
+  Result<void> erase(const SlaveRow& row) override {
+    if (auto done = hooks_.detach(slave_tx(row.host_end)); !done) return done;
+    if (auto done = slaves_.erase(abi::key(row)); !done) return done;
+    for (std::uint32_t reason = 0; reason < IPVX_DROP_REASONS; ++reason) {
+      if (auto done = drops_.erase(drop_key(row.slave, reason)); !done) return done;
+    }
+    return stats_.erase({number(row.slave)});
+  }
+
+  Result<void> write(const MemberRow& row) override { return members_.write(abi::key(row), abi::value(row)); }
+  Result<void> erase(const MemberRow& row) override { return members_.erase(abi::key(row)); }
+  Result<void> write(const AddressRow& row) override { return addrs_.write(abi::key(row), abi::value(row)); }
+  Result<void> erase(const AddressRow& row) override { return addrs_.erase(abi::key(row)); }
+
+  Result<Tables> tables() override {
+    Tables tables;
+    fill(tables.ports, ports_);
+    fill(tables.slaves, slaves_);
+    fill(tables.members, members_);
+    fill(tables.addresses, addrs_);
+    return tables;
+  }
+
+  Result<SlaveStats> stats(SlaveId slave) override {
+    SlaveStats sum;
+    for (const ipvx_stats& cpu : stats_.read({number(slave)})) {
+      add(sum.rx, cpu.rx);
+      add(sum.tx, cpu.tx);
+    }
+    for (std::uint32_t reason = 0; reason < IPVX_DROP_REASONS; ++reason) {
+      std::uint64_t packets = 0;
+      for (const ipvx_drop_count& cpu : drops_.read(drop_key(slave, reason))) packets += cpu.packets;
+      if (packets > 0) sum.drops.emplace(kDropReasons[reason], packets);
+    }
+    return sum;
+  }
+
+ private:
+  static ipvx_drop_key drop_key(SlaveId slave, std::uint32_t reason) {
+    return {.slave = number(slave), .reason = static_cast<ipvx_drop>(reason)};
+  }
+
+  template <class Rows, class Map>
+  static void fill(Rows& rows, const Map& map) {
+    for (const auto& key : map.keys()) {
+      if (const auto value = map.read(key)) {
+        const auto row = abi::row(key, *value);
+        rows.emplace(row.key(), row);
+      }
+    }
+  }
+
+  Hook master_rx(IfIndex master) const { return {master, pins_.link(master, "master_rx")}; }
+  Hook slave_tx(IfIndex host_end) const { return {host_end, pins_.link(host_end, "slave_tx")}; }
+
+  Result<void> attach_master(IfIndex master) {
+    return hooks_.attach(master_rx(master), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
+  }
+  Result<void> attach_host_end(IfIndex host_end) {
+    return hooks_.attach(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
+  }
+
+  Pins pins_;
+  Skeleton::Pointer skeleton_;
+  Hooks hooks_;
+  BpfMap<ipvx_port_key, ipvx_port> ports_{skeleton_->maps.ipvx_ports};
+  BpfMap<ipvx_slave_key, ipvx_slave> slaves_{skeleton_->maps.ipvx_slaves};
+  BpfMap<ipvx_member_key, ipvx_member> members_{skeleton_->maps.ipvx_members};
+  BpfMap<ipvx_addr_key, ipvx_addr> addrs_{skeleton_->maps.ipvx_addrs};
+  PerCpuMap<ipvx_stats_key, ipvx_stats> stats_{skeleton_->maps.ipvx_stats};
+  PerCpuMap<ipvx_drop_key, ipvx_drop_count> drops_{skeleton_->maps.ipvx_drops};
+  PerCpuMap<ipvx_passed_key, ipvx_passed> passed_{skeleton_->maps.ipvx_passed};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Datapath>> open_bpf_datapath(const DatapathOptions& options) {
+  libbpf_set_print(listen_to_libbpf);
+  auto pins = Pins::open(options.pin_root, options.allow_private_bpffs);
+  if (!pins) return std::unexpected(pins.error());
+  auto skeleton = load(*pins, options);
+  if (!skeleton) return std::unexpected(std::move(skeleton.error()).within(options.pin_root));
+  auto datapath = std::make_unique<BpfDatapath>(std::move(*pins), std::move(*skeleton));
+  datapath->take_over();
+  return datapath;
+}
+
+}  // namespace ipvlanx

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// A BPF map with its types: keys and values of datapath_abi.h, never void pointers.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "ipvlanx/base/result.h"
+
+namespace ipvlanx {
+
+// Borrows the map from its skeleton, which outlives it.
+template <class Key, class Value>
+class BpfMap {
+  // No hidden padding may enter a key.
+  static_assert(std::has_unique_object_representations_v<Key>);
+  static_assert(std::is_trivially_copyable_v<Value>);
+
+ public:
+  explicit BpfMap(const bpf_map* map) : fd_(bpf_map__fd(map)), name_(bpf_map__name(map)) {}
+
+  Result<void> write(const Key& key, const Value& value) { return update(key, &value, BPF_ANY); }
+
+  Result<void> erase(const Key& key) {
+    if (bpf_map_delete_elem(fd_, &key) < 0 && errno != ENOENT) return error("delete");
+    return {};
+  }
+
+  std::optional<Value> read(const Key& key) const {
+    Value value;
+    if (bpf_map_lookup_elem(fd_, &key, &value) < 0) return std::nullopt;
+    return value;
+  }
+
+  // Only for maps whose keys the daemon alone adds and removes.
+  std::vector<Key> keys() const {
+    std::vector<Key> keys;
+    Key next;
+    const Key* from = nullptr;
+    while (bpf_map_get_next_key(fd_, from, &next) == 0) {
+      keys.push_back(next);
+      from = &keys.back();
+    }
+    return keys;
+  }
+
+ protected:
+  Result<void> update(const Key& key, const void* value, std::uint64_t flags) {
+    if (bpf_map_update_elem(fd_, &key, value, flags) < 0) {
+      if (errno == E2BIG || errno == ENOSPC) return fail(Errc::map_full, fmt::format("{} is full", name_));
+      return error("update");
+    }
+    return {};
+  }
+
+  std::unexpected<Error> error(std::string_view what) const {
+    return kernel_error(fmt::format("{}: {}", name_, what), errno);
+  }
+
+  int fd_;
+  std::string name_;
+};
+
+// One value per CPU: counters that nobody has to lock.
+template <class Key, class Value>
+class PerCpuMap : public BpfMap<Key, Value> {
+  static_assert(sizeof(Value) % 8 == 0, "the kernel rounds each CPU's value up");
+
+ public:
+  explicit PerCpuMap(const bpf_map* map)
+      : BpfMap<Key, Value>(map), cpus_(static_cast<std::size_t>(libbpf_num_possible_cpus())) {}
+
+  // A new entry of zeros; one that is there keeps counting.
+  Result<void> start(const Key& key) {
+    const std::vector<Value> zeros(cpus_);
+    if (bpf_map_update_elem(this->fd_, &key, zeros.data(), BPF_NOEXIST) < 0 && errno != EEXIST) {
+      if (errno == E2BIG || errno == ENOSPC)
+        return fail(Errc::map_full, fmt::format("{} is full", this->name_));
+      return this->error("update");
+    }
+    return {};
+  }
+
+  // One value for each CPU, or none when there is no such entry.
+  std::vector<Value> read(const Key& key) const {
+    std::vector<Value> values(cpus_);
+    if (bpf_map_lookup_elem(this->fd_, &key, values.data()) < 0) values.clear();
+    return values;
+  }
+
+ private:
+  std::size_t cpus_;
+};
+
+}  // namespace ipvlanx

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API's words for why a packet was dropped: a closed list, as enum ipvx_drop.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "ipvlanx/datapath_abi.h"
+
+namespace ipvlanx {
+
+inline constexpr std::array<std::string_view, IPVX_DROP_REASONS> kDropReasons = {
+    "truncated",     // IPVX_DROP_TRUNCATED
+    "pause",         // IPVX_DROP_PAUSE
+    "no_slave",      // IPVX_DROP_NO_SLAVE
+    "clone_failed",  // IPVX_DROP_CLONE_FAILED
+};
+
+}  // namespace ipvlanx

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a program gets to an interface's TC ingress, and stays there without us.
+#pragma once
+
+#include <string>
+
+#include "ipvlanx/model/types.h"
+
+namespace ipvlanx {
+
+// A place for one program: the interface and the path of the link's pin.
+struct Hook {
+  IfIndex interface{};
+  std::string pin;
+};
+
+// TCX links where the kernel has them (6.6 and later), pinned; else clsact filters
+// with a priority and handle of our own. Other people's programs stay.
+class Hooks {
+ public:
+  // Asks the kernel with one of our programs.
+  static Hooks probe(int program_fd);
+
+  // Attaches the program, or replaces the one that is attached, atomically.
+  Result<void> attach(const Hook& hook, int program_fd) const;
+  // Success when it is not there, or its interface is gone.
+  Result<void> detach(const Hook& hook) const;
+
+ private:
+  enum class Kind { tcx, clsact };
+  explicit Hooks(Kind kind) : kind_(kind) {}
+  Kind kind_;
+};
+
+}  // namespace ipvlanx

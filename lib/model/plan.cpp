@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every "may I?" of ipvlan, and what follows from a yes. Rule numbers are those of
+// SEMANTICS.md; the kernel's own are in drivers/net/ipvlan/ipvlan_main.c.
+#include "ipvlanx/model/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace ipvlanx {
+
+namespace {
+
+constexpr std::uint32_t kMinMtu = 68;  // ETH_MIN_MTU
+
+// ---------------------------------------------------------------------- may I?
+
+Result<void> may_be_master(const MasterLink& link) {
+  if (link.loopback || !link.ethernet) {
+    return fail(Errc::bad_master,
+                fmt::format("'{}' is the loopback or no Ethernet interface", link.name.str()), "master");
+  }
+  return {};
+}
+
+Result<void> mode_is_built(Mode mode, Flag flag) {
+  if (mode != Mode::l2) {
+    return fail(Errc::not_supported,
+                fmt::format("mode {} is not available in this version: say mode l2", to_string(mode)),
+                "mode");
+  }
+  if (flag != Flag::bridge) {
+    return fail(Errc::not_supported,
+                fmt::format("flag {} is not available in this version: say bridge", to_string(flag)), "flag");
+  }
+  return {};
+}
+
+// Rule 54: mode and flag are the port's. A slave may say other ones only where no
+// second slave would be surprised.
+Result<void> may_set_mode(const Port& port, std::size_t other_slaves, Mode mode, Flag flag) {
+  if ((mode == port.mode && flag == port.flag) || other_slaves == 0) return mode_is_built(mode, flag);
+  return fail(Errc::mode_conflict,
+              fmt::format("port '{}' is in mode {} {} with other slaves", port.name.str(),
+                          to_string(port.mode), to_string(port.flag)),
+              mode != port.mode ? "mode" : "flag");
+}
+
+// Rule 8: a slave's MTU never exceeds its master's.
+Result<void> may_set_mtu(std::uint32_t mtu, std::uint32_t master_mtu) {
+  if (mtu >= kMinMtu && mtu <= master_mtu) return {};
+  return fail(Errc::out_of_range,
+              fmt::format("mtu {} is not between {} and the master's {}", mtu, kMinMtu, master_mtu), "mtu");
+}
+
+bool is_reserved(const std::vector<IpAddress>& reserved, const IpAddress& address) {
+  return std::ranges::find(reserved, address) != reserved.end();
+}
+
+// Rule 44: an address has one slave on a port, be that slave up or down.
+Result<void> may_own(const State& state, const Slave& slave, const Prefix& prefix,
+                     const std::vector<IpAddress>& reserved) {
+  if (is_reserved(reserved, prefix.address)) {
+    return fail(Errc::address_reserved,
+                fmt::format("{} is the master's own or a default gateway's", to_string(prefix.address)));
+  }
+  const auto& owners = state.claimants({slave.master, prefix.address});
+  if (!owners.empty() && owners.front() != slave.id) {
+    const Slave& owner = *state.slave(owners.front());
+    return fail(Errc::address_in_use,
+                fmt::format("{} belongs to slave '{}' (id {})", to_string(prefix.address), owner.name.str(),
+                            number(owner.id)));
+  }
+  if (slave.addresses.size() >= slave.max_addresses) {
+    return fail(Errc::too_many_addresses,
+                fmt::format("slave '{}' has its {} addresses", slave.name.str(), slave.max_addresses));
+  }
+  return {};
+}
+
+// --------------------------------------------------- from two images to a plan
+
+// One slave and its port, before and after; null where there is none.
+struct Image {
+  const Port* port;
+  const Slave* slave;
+};
+
+std::set<AddressKey> addresses_of(const Image& image) {
+  std::set<AddressKey> keys;
+  if (image.slave) {
+    for (const Address& address : image.slave->addresses) {
+      keys.insert({image.slave->master, address.prefix.address});
+    }
+  }
+  return keys;
+}
+
+// Who an address steers to, when `slave` (of this id; null: gone) is as given.
+const Slave* owner(const State& state, const AddressKey& key, SlaveId id, const Slave* slave) {
+  const Address* own = slave ? slave->find(key.address) : nullptr;
+  const bool claims = own && own->refusal == Refusal::none;
+  for (const SlaveId claimant : state.claimants(key)) {
+    if (claimant != id) return state.slave(claimant);
+    if (claims) return slave;
+  }
+  return claims ? slave : nullptr;
+}
+
+// The rows this image asks for, of those that may differ between two images.
+Tables rows(const State& state, SlaveId id, const Image& image, const std::set<AddressKey>& keys) {
+  Tables rows;
+  if (image.port) {
+    std::uint32_t slots = state.slots(image.port->master, id);
+    if (image.slave) slots = std::max(slots, image.slave->slot + 1);
+    rows.ports.emplace(image.port->master, port_row(*image.port, slots));
+  }
+  if (image.slave) {
+    const SlaveRow row = slave_row(*image.port, *image.slave);
+    rows.slaves.emplace(row.key(), row);
+    if (image.slave->up) {
+      const MemberRow member = member_row(*image.slave);
+      rows.members.emplace(member.key(), member);
+    }
+  }
+  for (const AddressKey& key : keys) {
+    const Slave* to = owner(state, key, id, image.slave);
+    if (to && to->up) rows.addresses.emplace(key, address_row(key, *to));
+  }
+  return rows;
+}
+
+Event event(EventType type, const State& state, const Slave& slave) {
+  const Port* port = state.port(slave.master);
+  return {.type = type, .slave = slave.id, .name = slave.name.str(), .master = port ? port->name.str() : ""};
+}
+
+// What watchers are told of one slave's addresses: what came, went, or was refused.
+void tell_addresses(Plan& plan, const State& state, const Slave* before, const Slave* after) {
+  const auto tell = [&](EventType type, const Slave& slave, const IpAddress& address) -> Event& {
+    plan.events.push_back(event(type, state, slave));
+    plan.events.back().address = to_string(address);
+    return plan.events.back();
+  };
+  if (before) {
+    for (const Address& old : before->addresses) {
+      const IpAddress& ip = old.prefix.address;
+      if (after && after->find(ip)) continue;
+      tell(EventType::address_removed, *before, ip);
+      const Slave* heir = owner(state, {before->master, ip}, before->id, nullptr);
+      if (heir && owner(state, {before->master, ip}, before->id, before) == before) {
+        tell(EventType::address_added, *heir, ip).detail = "its first owner gave it up";
+      }
+    }
+  }
+  if (!after) return;
+  for (const Address& now : after->addresses) {
+    const IpAddress& ip = now.prefix.address;
+    const Address* old = before ? before->find(ip) : nullptr;
+    if (old && old->refusal == now.refusal) continue;
+    if (now.refusal == Refusal::none) {
+      const Slave* first = owner(state, {after->master, ip}, after->id, after);
+      if (first == after) {
+        tell(EventType::address_added, *after, ip);
+      } else {
+        Event& conflict = tell(EventType::address_conflict, *after, ip);
+        conflict.owner = first->id;
+        conflict.detail = fmt::format("{} stays with slave '{}' (id {})", to_string(ip), first->name.str(),
+                                      number(first->id));
+      }
+    } else {
+      tell(EventType::address_refused, *after, ip).detail =
+          now.refusal == Refusal::reserved
+              ? "it is the master's own or a default gateway's"
+              : fmt::format("the slave has its {} addresses", after->max_addresses);
+    }
+  }
+}
+
+bool looks_the_same(const Slave& a, const Slave& b) {
+  return a.name == b.name && a.ends == b.ends && a.mac == b.mac && a.mtu == b.mtu && a.up == b.up &&
+         a.addr_policy == b.addr_policy && a.max_addresses == b.max_addresses;
+}
+
+// The whole plan: table rows that go, `links` (interfaces), table rows that come.
+Plan turn(const State& state, SlaveId id, const Image& before, const Image& after, std::vector<Step> links) {
+  std::set<AddressKey> keys = addresses_of(before);
+  keys.merge(addresses_of(after));
+  Difference tables = difference(rows(state, id, before, keys), rows(state, id, after, keys));
+
+  Plan plan{.steps = std::move(tables.withdrawals), .slave = id};
+  std::ranges::move(links, std::back_inserter(plan.steps));
+  std::ranges::move(tables.entries, std::back_inserter(plan.steps));
+
+  if (after.port && (!before.port || *before.port != *after.port)) plan.changes.emplace_back(*after.port);
+  if (after.slave && (!before.slave || *before.slave != *after.slave))
+    plan.changes.emplace_back(*after.slave);
+  if (!after.slave) plan.changes.emplace_back(DropSlave{id});
+  if (!after.port && before.port) plan.changes.emplace_back(DropPort{before.port->master});
+
+  if (!before.slave) {
+    plan.events.push_back(event(EventType::slave_added, state, *after.slave));
+    plan.events.back().master = after.port->name.str();
+  } else if (after.slave && !looks_the_same(*before.slave, *after.slave)) {
+    plan.events.push_back(event(EventType::slave_changed, state, *after.slave));
+  }
+  tell_addresses(plan, state, before.slave, after.slave);
+  if (!after.slave) plan.events.push_back(event(EventType::slave_removed, state, *before.slave));
+  return plan;
+}
+
+Plan change(const State& state, const Slave& before, const Port& port_after, const Slave& after,
+            std::vector<Step> links) {
+  return turn(state, before.id, {state.port(before.master), &before}, {&port_after, &after},
+              std::move(links));
+}
+
+Plan change(const State& state, const Slave& before, const Slave& after, std::vector<Step> links) {
+  return change(state, before, *state.port(before.master), after, std::move(links));
+}
+
+// A port ends with its last slave.
+Plan removal(const State& state, const Slave& slave, std::vector<Step> links) {
+  const Port* port = state.port(slave.master);
+  const bool last = state.slaves_of(slave.master).size() == 1;
+  return turn(state, slave.id, {port, &slave}, {last ? nullptr : port, nullptr}, std::move(links));
+}
+
+Result<const Slave*> find(const State& state, SlaveId id) {
+  const Slave* slave = state.slave(id);
+  if (!slave) return fail(Errc::no_such_slave, fmt::format("there is no slave with id {}", number(id)));
+  return slave;
+}
+
+// -------------------------------------------------------------------- commands
+
+Result<Plan> plan_one(const State& state, const AddSlave& command) {
+  if (auto may = may_be_master(command.master); !may) return std::unexpected(may.error());
+
+  const MasterLink& link = command.master;
+  const Port* port_before = state.port(link.ifindex);
+  Port port = port_before ? *port_before : Port{.master = link.ifindex, .name = link.name};
+  port.mac = link.mac;
+  port.mtu = link.mtu;
+  const Mode mode = command.mode.value_or(port.mode);
+  const Flag flag = command.flag.value_or(port.flag);
+  if (auto may = may_set_mode(port, state.slaves_of(link.ifindex).size(), mode, flag); !may) {
+    return std::unexpected(may.error());
+  }
+  port.mode = mode;
+  port.flag = flag;
+
+  const std::uint32_t mtu = command.mtu.value_or(link.mtu);
+  if (auto may = may_set_mtu(mtu, link.mtu); !may) return std::unexpected(may.error());
+
+  const auto id = state.free_id();
+  if (!id) return fail(Errc::map_full, fmt::format("all {} slave ids are in use", kMaxSlaveId));
+  Slave slave{.id = *id,
+              .master = link.ifindex,
+              .name = command.name,
+              .mac = link.mac,
+              .mtu = mtu,
+              .up = !command.addresses.empty(),
+              .slot = state.free_slot(link.ifindex),
+              .addr_policy = command.addr_policy,
+              .max_addresses = command.max_addresses};
+
+  std::vector<Step> links{step::CreateLinks{*id, command.name, command.netns, link.mac, mtu}};
+  for (std::size_t i = 0; i < command.addresses.size(); ++i) {
+    const Prefix& prefix = command.addresses[i];
+    const std::string field = fmt::format("addresses[{}]", i);
+    if (slave.find(prefix.address)) {
+      return fail(Errc::address_in_use, fmt::format("{} is given twice", to_string(prefix.address)), field);
+    }
+    if (auto may = may_own(state, slave, prefix, link.reserved); !may) {
+      return std::unexpected(std::move(may.error()).at(field));
+    }
+    slave.addresses.push_back({prefix, Origin::api});
+    links.emplace_back(step::AssignAddress{*id, {}, prefix});
+  }
+  if (slave.up) links.emplace_back(step::SetUp{*id, {}, true});
+  return turn(state, *id, {port_before, nullptr}, {&port, &slave}, std::move(links));
+}
+
+step::Move::Station station(Netns netns, const Slave& slave) {
+  step::Move::Station station{.netns = netns, .addresses = {}, .up = slave.up};
+  for (const Address& address : slave.addresses) station.addresses.push_back(address.prefix);
+  return station;
+}
+
+step::Move::Station station(const Slave& slave) {
+  return station(slave.ends.container_end.netns, slave);
+}
+
+Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
+  const auto found = find(state, command.id);
+  if (!found) return std::unexpected(found.error());
+  const Slave& before = **found;
+  Slave after = before;
+  Port port = *state.port(before.master);
+  std::vector<Step> links;
+
+  const Mode mode = command.mode.value_or(port.mode);
+  const Flag flag = command.flag.value_or(port.flag);
+  if (auto may = may_set_mode(port, state.slaves_of(port.master).size() - 1, mode, flag); !may) {
+    return std::unexpected(may.error());
+  }
+  port.mode = mode;
+  port.flag = flag;
+
+  if (command.addr_policy) after.addr_policy = *command.addr_policy;
+  if (command.max_addresses) after.max_addresses = *command.max_addresses;
+  const Place& place = before.ends.container_end;
+  const bool moves = command.netns && *command.netns != place.netns;
+  if (moves || after.addr_policy == AddrPolicy::static_) {
+    std::erase_if(after.addresses, [](const Address& address) { return address.origin == Origin::learnt; });
+  }
+  // As with the kernel's ipvlan, it arrives down unless told otherwise.
+  after.up = command.up.value_or(before.up && !moves);
+
+  if (moves) {
+    links.emplace_back(step::Move{before.id, before.ends, station(before), station(*command.netns, after)});
+    // Which number it has there, set_ends() will say.
+    after.ends.container_end = {*command.netns, IfIndex{}};
+  } else if (after.up != before.up) {
+    links.emplace_back(step::SetUp{before.id, place, after.up});
+  }
+  if (command.mtu && *command.mtu != before.mtu) {
+    if (auto may = may_set_mtu(*command.mtu, port.mtu); !may) return std::unexpected(may.error());
+    after.mtu = *command.mtu;
+    links.emplace_back(step::SetMtu{before.id, place, before.mtu, after.mtu});
+  }
+  Plan plan = change(state, before, port, after, std::move(links));
+  if (moves) plan.attempts.emplace_back(step::SeparateLinkLocals{before.id, {}, before.mac});
+  return plan;
+}
+
+Result<Plan> plan_one(const State& state, const DeleteSlave& command) {
+  const auto slave = find(state, command.id);
+  if (!slave) return std::unexpected(slave.error());
+  return removal(state, **slave, {step::RemoveLinks{command.id, (*slave)->ends}});
+}
+
+Result<Plan> plan_one(const State& state, const AddAddress& command) {
+  const auto found = find(state, command.id);
+  if (!found) return std::unexpected(found.error());
+  const Slave& before = **found;
+  const IpAddress& ip = command.prefix.address;
+
+  Slave after = before;
+  const bool owned = owner(state, {before.master, ip}, before.id, &before) == &before;
+  if (owned) {
+    // There already: from now on the API says so, too.
+    std::ranges::find(after.addresses, *before.find(ip))->origin = Origin::api;
+    return change(state, before, after, {});
+  }
+  if (auto may = may_own(state, before, command.prefix, command.reserved); !may) {
+    return std::unexpected(std::move(may.error()).at("address"));
+  }
+  after.addresses.push_back({command.prefix, Origin::api});
+  return change(state, before, after,
+                {step::AssignAddress{before.id, before.ends.container_end, command.prefix}});
+}
+
+Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
+  const auto found = find(state, command.id);
+  if (!found) return std::unexpected(found.error());
+  const Slave& before = **found;
+  const Address* address = before.find(command.address);
+  if (!address) {
+    return fail(Errc::no_such_address,
+                fmt::format("slave '{}' has no address {}", before.name.str(), to_string(command.address)));
+  }
+  const step::RemoveAddress remove{before.id, before.ends.container_end, address->prefix};
+  Slave after = before;
+  std::erase(after.addresses, *address);
+  return change(state, before, after, {remove});
+}
+
+// What the interface says of a slave's addresses (rule 43). Addresses of the API
+// stay whatever the interface says; learnt ones come and go with it.
+std::vector<Address> observed_addresses(const Slave& slave, const std::vector<Prefix>& seen,
+                                        const std::vector<IpAddress>& reserved) {
+  std::vector<Address> addresses;
+  const auto learn = [&](const Prefix& prefix, bool is_reserved) {
+    const bool full = addresses.size() >= slave.max_addresses;
+    addresses.push_back({prefix, Origin::learnt,
+                         is_reserved ? Refusal::reserved
+                         : full      ? Refusal::too_many
+                                     : Refusal::none});
+  };
+
+  for (const Address& old : slave.addresses) {
+    const auto now = std::ranges::find(seen, old.prefix.address, &Prefix::address);
+    if (old.origin == Origin::api) {
+      addresses.push_back(old);
+    } else if (now != seen.end()) {
+      learn(*now, old.refusal == Refusal::reserved);
+    }
+  }
+  for (const Prefix& prefix : seen) {
+    const auto same = [&](const Address& own) { return own.prefix.address == prefix.address; };
+    if (std::ranges::none_of(addresses, same)) learn(prefix, is_reserved(reserved, prefix.address));
+  }
+  return addresses;
+}
+
+// The link-local address an interface makes from its MAC: of the port's shared MAC
+// it would be the same on every slave (rule 48).
+IpAddress eui64_link_local(const MacAddress& mac) {
+  std::array<std::uint8_t, 16> bytes{0xfe, 0x80};
+  std::ranges::copy(mac.bytes, bytes.begin() + 8);
+  bytes[8] ^= 0x02;
+  bytes[11] = 0xff;
+  bytes[12] = 0xfe;
+  std::copy(mac.bytes.begin() + 3, mac.bytes.end(), bytes.begin() + 13);
+  return *IpAddress::from_bytes(bytes);
+}
+
+Result<Plan> plan_one(const State& state, const Observe& command) {
+  const auto found = find(state, command.id);
+  if (!found) return std::unexpected(found.error());
+  const Slave& before = **found;
+  if (!command.link) {
+    Plan plan = removal(state, before, {});
+    plan.events.back().detail = "its interface is gone";
+    return plan;
+  }
+
+  const SlaveLink& link = *command.link;
+  Slave after = before;
+  after.name = link.name;
+  after.ends.container_end = link.place;
+  after.mac = link.mac;
+  after.mtu = link.mtu;
+  after.up = link.up;
+  std::vector<Prefix> seen = link.addresses;
+  const bool shared_link_local =
+      std::erase_if(seen, [&](const Prefix& p) { return p.address == eui64_link_local(link.mac); }) > 0;
+  if (after.addr_policy == AddrPolicy::learn) {
+    after.addresses = observed_addresses(before, seen, command.reserved);
+  }
+
+  Plan plan = change(state, before, after, {});
+  plan.durable = false;
+  const bool moved = after.ends.container_end != before.ends.container_end;
+  if (moved || shared_link_local) {
+    plan.attempts.emplace_back(step::SeparateLinkLocals{before.id, link.place, link.mac});
+  }
+  if (moved) {
+    // The kernel took all addresses away: those of the API come back.
+    for (const Address& address : after.addresses) {
+      const bool there = std::ranges::find(seen, address.prefix.address, &Prefix::address) != seen.end();
+      if (address.origin == Origin::api && !there) {
+        plan.attempts.emplace_back(step::AssignAddress{before.id, link.place, address.prefix});
+      }
+    }
+  }
+  return plan;
+}
+
+}  // namespace
+
+Result<Plan> plan(const State& state, const Command& command) {
+  return std::visit([&](const auto& one) { return plan_one(state, one); }, command);
+}
+
+}  // namespace ipvlanx

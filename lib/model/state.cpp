@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipvlanx/model/state.h"
+
+#include <algorithm>
+#include <ranges>
+
+namespace ipvlanx {
+
+namespace {
+
+template <class Map, class Key>
+auto* find_in(const Map& map, const Key& key) {
+  const auto it = map.find(key);
+  return it == map.end() ? nullptr : &it->second;
+}
+
+// The kernel gives an interface number again: another slave may bear it by now.
+template <class Map, class Key>
+void erase_own(Map& map, const Key& key, SlaveId id) {
+  const auto it = map.find(key);
+  if (it != map.end() && it->second == id) map.erase(it);
+}
+
+bool claims(const Slave& slave, const IpAddress& address) {
+  const Address* own = slave.find(address);
+  return own && own->refusal == Refusal::none;
+}
+
+}  // namespace
+
+std::string_view to_string(Origin origin) {
+  return origin == Origin::api ? "api" : "learnt";
+}
+
+std::string_view to_string(AddressState state) {
+  switch (state) {
+    case AddressState::active:
+      return "active";
+    case AddressState::conflict:
+      return "conflict";
+    case AddressState::inactive:
+      return "inactive";
+  }
+  return "inactive";
+}
+
+const Address* Slave::find(const IpAddress& address) const {
+  const auto it =
+      std::ranges::find_if(addresses, [&](const Address& own) { return own.prefix.address == address; });
+  return it == addresses.end() ? nullptr : &*it;
+}
+
+const Port* State::port(IfIndex master) const {
+  return find_in(ports_, master);
+}
+
+const Slave* State::slave(SlaveId id) const {
+  return find_in(slaves_, id);
+}
+
+const Slave* State::slave_at(const Place& container_end) const {
+  const SlaveId* id = find_in(by_place_, container_end);
+  return id ? slave(*id) : nullptr;
+}
+
+const Slave* State::slave_of_host_end(IfIndex host_end) const {
+  const SlaveId* id = find_in(by_host_end_, host_end);
+  return id ? slave(*id) : nullptr;
+}
+
+std::vector<SlaveId> State::slaves_of(IfIndex master) const {
+  std::vector<SlaveId> ids;
+  if (const auto* slots = find_in(slots_, master)) {
+    for (const auto& [slot, id] : *slots) ids.push_back(id);
+  }
+  return ids;
+}
+
+const std::vector<SlaveId>& State::claimants(const AddressKey& key) const {
+  static const std::vector<SlaveId> none;
+  const auto* ids = find_in(claims_, key);
+  return ids ? *ids : none;
+}
+
+AddressState State::state_of(const Slave& slave, const Address& address) const {
+  const auto& ids = claimants({slave.master, address.prefix.address});
+  if (ids.empty() || ids.front() != slave.id) return AddressState::conflict;
+  return slave.up ? AddressState::active : AddressState::inactive;
+}
+
+std::uint32_t State::free_slot(IfIndex master) const {
+  std::uint32_t free = 0;
+  if (const auto* slots = find_in(slots_, master)) {
+    for (const auto& [slot, id] : *slots) {
+      if (slot != free) break;
+      ++free;
+    }
+  }
+  return free;
+}
+
+std::uint32_t State::slots(IfIndex master, std::optional<SlaveId> without) const {
+  const auto* slots = find_in(slots_, master);
+  if (!slots) return 0;
+  for (const auto& [slot, id] : std::views::reverse(*slots)) {
+    if (id != without) return slot + 1;
+  }
+  return 0;
+}
+
+std::optional<SlaveId> State::free_id() const {
+  for (std::uint32_t tried = 0, id = number(last_id_); tried < kMaxSlaveId; ++tried) {
+    id = id % kMaxSlaveId + 1;
+    if (!slave(SlaveId{id})) return SlaveId{id};
+  }
+  return std::nullopt;
+}
+
+void State::put(Port port) {
+  ports_.insert_or_assign(port.master, std::move(port));
+}
+
+void State::drop_port(IfIndex master) {
+  ports_.erase(master);
+}
+
+void State::put(Slave slave) {
+  if (const Slave* before = this->slave(slave.id)) {
+    release(*before, &slave);
+  } else {
+    last_id_ = slave.id;
+  }
+  claim(slave);
+  const SlaveId id = slave.id;
+  slaves_.insert_or_assign(id, std::move(slave));
+}
+
+void State::drop(SlaveId id) {
+  if (const Slave* before = slave(id)) {
+    release(*before, nullptr);
+    slaves_.erase(id);
+  }
+}
+
+// Enters a slave into every index; addresses it had already keep their place in
+// the queue.
+void State::claim(const Slave& slave) {
+  slots_[slave.master][slave.slot] = slave.id;
+  by_place_[slave.ends.container_end] = slave.id;
+  by_host_end_[slave.ends.host_end] = slave.id;
+  for (const Address& address : slave.addresses) {
+    if (address.refusal != Refusal::none) continue;
+    auto& ids = claims_[{slave.master, address.prefix.address}];
+    if (std::ranges::find(ids, slave.id) == ids.end()) ids.push_back(slave.id);
+  }
+}
+
+// Takes out of the indexes what `next`, the slave's next version, does not enter
+// again.
+void State::release(const Slave& slave, const Slave* next) {
+  auto& slots = slots_[slave.master];
+  slots.erase(slave.slot);
+  if (slots.empty()) slots_.erase(slave.master);
+  erase_own(by_place_, slave.ends.container_end, slave.id);
+  erase_own(by_host_end_, slave.ends.host_end, slave.id);
+  for (const Address& address : slave.addresses) {
+    if (next && next->master == slave.master && claims(*next, address.prefix.address)) continue;
+    const auto it = claims_.find({slave.master, address.prefix.address});
+    if (it == claims_.end()) continue;
+    std::erase(it->second, slave.id);
+    if (it->second.empty()) claims_.erase(it);
+  }
+}
+
+}  // namespace ipvlanx
+
+std::size_t std::hash<ipvlanx::AddressKey>::operator()(const ipvlanx::AddressKey& key) const noexcept {
+  return std::hash<ipvlanx::IpAddress>{}(key.address) * 31 + ipvlanx::number(key.master);
+}

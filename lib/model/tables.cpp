@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipvlanx/model/tables.h"
+
+namespace ipvlanx {
+
+PortRow port_row(const Port& port, std::uint32_t slots) {
+  return {.master = port.master,
+          .mode = port.mode,
+          .flag = port.flag,
+          .slots = slots,
+          .mac = port.mac,
+          .mtu = port.mtu};
+}
+
+SlaveRow slave_row(const Port& port, const Slave& slave) {
+  return {.host_end = slave.ends.host_end,
+          .slave = slave.id,
+          .master = port.master,
+          .mode = port.mode,
+          .flag = port.flag,
+          .mac = port.mac};
+}
+
+MemberRow member_row(const Slave& slave) {
+  return {.master = slave.master, .slot = slave.slot, .host_end = slave.ends.host_end, .slave = slave.id};
+}
+
+Way way_into(const Ends& ends) {
+  return ends.container_end.netns ? Way::by_peer : Way::by_host_end;
+}
+
+AddressRow address_row(const AddressKey& key, const Slave& slave) {
+  return {.address = key,
+          .slave = slave.id,
+          .host_end = slave.ends.host_end,
+          .container_end = slave.ends.container_end.ifindex,
+          .way = way_into(slave.ends)};
+}
+
+Tables tables_of(const State& state) {
+  Tables tables;
+  for (const auto& [master, port] : state.ports())
+    tables.ports.emplace(master, port_row(port, state.slots(master)));
+  for (const auto& [id, slave] : state.slaves()) {
+    const SlaveRow row = slave_row(*state.port(slave.master), slave);
+    tables.slaves.emplace(row.key(), row);
+    if (!slave.up) continue;
+    const MemberRow member = member_row(slave);
+    tables.members.emplace(member.key(), member);
+    for (const Address& address : slave.addresses) {
+      if (state.state_of(slave, address) != AddressState::active) continue;
+      const AddressKey key{slave.master, address.prefix.address};
+      tables.addresses.emplace(key, address_row(key, slave));
+    }
+  }
+  return tables;
+}
+
+}  // namespace ipvlanx

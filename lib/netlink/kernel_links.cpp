@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// What does each verb of Links say to the kernel?
+#include "ipvlanx/netlink/kernel_links.h"
+
+#include <fmt/format.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+
+#include "addresses.h"
+#include "gateways.h"
+#include "link_changes.h"
+#include "link_facts.h"
+#include "link_local.h"
+#include "netns_finder.h"
+#include "socket.h"
+
+namespace ipvlanx {
+
+namespace {
+
+// How often a slave is followed that moves while it is looked at.
+constexpr int kLookAttempts = 5;
+
+std::string describe(const Place& place) {
+  if (!place.netns) return fmt::format("interface with index {}", number(place.ifindex));
+  return fmt::format("interface with index {} in the namespace with nsid {}", number(place.ifindex),
+                     number(*place.netns));
+}
+
+// An answer to a change, as a Result about what was changed.
+Result<void> done(const Answer<void>& answer, std::string_view what) {
+  if (!answer) return refused(what, answer.error());
+  return {};
+}
+
+// The name as the model takes it. A tenant can give its interface a name with control
+// characters, which the kernel allows and IfName does not: they read '?'.
+IfName presentable(std::string text) {
+  for (char& c : text) {
+    if (!IfName::parse(std::string_view{&c, 1}) && c != '.') c = '?';
+  }
+  const auto name = IfName::parse(text);
+  return name ? *name : *IfName::parse("?");
+}
+
+bool has(const std::vector<Prefix>& prefixes, const Prefix& wanted) {
+  return std::ranges::find(prefixes, wanted) != prefixes.end();
+}
+
+// The kernel's way to say that an interface, or the namespace with this nsid, is gone.
+bool is_gone(const KernelError& error) {
+  return error.number == ENODEV || error.number == EINVAL;
+}
+
+class KernelLinks final : public Links {
+ public:
+  explicit KernelLinks(NetlinkSocket host) : host_(std::move(host)) {}
+
+  Result<MasterLink> master(const IfName& name) override;
+  Result<MasterLink> master(IfIndex ifindex) override;
+  Result<Netns> find_netns(std::string_view text) override { return netnses_.find(text); }
+  std::optional<std::string> netns_name(Nsid netns) override { return netnses_.name(netns); }
+  Result<Ends> create(const step::CreateLinks& pair) override;
+  Result<void> remove(const Ends& ends) override;
+  Result<SlaveLink> look(IfIndex host_end) override;
+  Result<std::map<SlaveId, IfIndex>> host_ends() override;
+  Result<void> set_up(const Place& place, bool up) override;
+  Result<void> set_mtu(const Place& place, std::uint32_t mtu) override;
+  Result<void> assign(const Place& place, const Prefix& prefix) override;
+  Result<void> unassign(const Place& place, const Prefix& prefix) override;
+  Result<void> move(const Place& place, Netns to) override;
+  Result<void> separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) override;
+
+ private:
+  // Runs `act` with a socket that may change things in this namespace.
+  template <class Act>
+  Result<void> within(Netns netns, Act act) {
+    if (!netns) return act(host_);
+    const auto target = netnses_.open(*netns);
+    if (!target) return std::unexpected(target.error());
+    auto socket = NetlinkSocket::open_in(*target);
+    if (!socket) return std::unexpected(socket.error());
+    return act(*socket);
+  }
+
+  Result<UniqueFd> open_netns_of(Netns netns) { return netns ? netnses_.open(*netns) : host_.netns(); }
+  Result<MasterLink> with_reserved(const LinkFacts& facts);
+  Result<Ends> make_ready(const step::CreateLinks& pair);
+  Error not_created(const step::CreateLinks& pair, const KernelError& error);
+
+  NetlinkSocket host_;
+  NetnsFinder netnses_{host_};
+};
+
+// ----------------------------------------------------------------------- masters
+
+Result<MasterLink> KernelLinks::master(const IfName& name) {
+  const auto facts = read_link(host_, name);
+  if (facts) return with_reserved(*facts);
+  if (facts.error().number == ENODEV) {
+    return fail(Errc::no_such_master,
+                fmt::format("there is no interface '{}' in the host's namespace", name.str()));
+  }
+  return refused(fmt::format("read interface '{}'", name.str()), facts.error());
+}
+
+Result<MasterLink> KernelLinks::master(IfIndex ifindex) {
+  const Place place{.netns = std::nullopt, .ifindex = ifindex};
+  const auto facts = read_link(host_, place);
+  if (facts) return with_reserved(*facts);
+  if (facts.error().number == ENODEV) {
+    return fail(Errc::no_such_master, fmt::format("there is no {} in the host's namespace", describe(place)));
+  }
+  return refused(fmt::format("read {}", describe(place)), facts.error());
+}
+
+Result<MasterLink> KernelLinks::with_reserved(const LinkFacts& facts) {
+  const auto addresses = read_addresses(host_, {.netns = std::nullopt, .ifindex = facts.ifindex});
+  if (!addresses) return refused(fmt::format("read the addresses of '{}'", facts.name), addresses.error());
+  const auto gateways = default_gateways(host_, facts.ifindex);
+  if (!gateways) return refused(fmt::format("read the routes over '{}'", facts.name), gateways.error());
+
+  MasterLink master{.ifindex = facts.ifindex,
+                    .name = presentable(facts.name),
+                    .mac = facts.mac,
+                    .mtu = facts.mtu,
+                    .ethernet = facts.type == ARPHRD_ETHER,
+                    .loopback = facts.loopback,
+                    .reserved = *gateways};
+  for (const auto& address : *addresses) master.reserved.push_back(address.local);
+  std::ranges::sort(master.reserved);
+  master.reserved.erase(std::ranges::unique(master.reserved).begin(), master.reserved.end());
+  return master;
+}
+
+// ----------------------------------------------------------------- a slave's links
+
+Result<Ends> KernelLinks::create(const step::CreateLinks& pair) {
+  UniqueFd netns;  // none: the container end stays in the host's namespace
+  if (pair.netns) {
+    auto opened = netnses_.open(*pair.netns);
+    if (!opened) return std::unexpected(opened.error());
+    netns = std::move(*opened);
+  }
+  const auto created = create_pair(host_, pair, netns);
+  if (!created) return std::unexpected(not_created(pair, created.error()));
+
+  auto ends = make_ready(pair);
+  // Should the removal fail too, the reason for it is still what matters.
+  if (!ends) std::ignore = remove_link(host_, host_end_name(pair.slave));
+  return ends;
+}
+
+// The pair exists; what it needs before it may be used.
+Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
+  const auto name = host_end_name(pair.slave);
+  const auto host_end = read_link(host_, name);
+  if (!host_end) return refused(fmt::format("read new interface '{}'", name.str()), host_end.error());
+  if (!host_end->peer) {
+    return fail(
+        Errc::netns_gone,
+        fmt::format("the namespace of interface '{}' went away while it was created", pair.name.str()));
+  }
+  // While it is down: an interface that comes up makes its address at once.
+  const auto quiet = set_addr_gen_mode(host_, host_end->ifindex, IN6_ADDR_GEN_MODE_NONE);
+  if (!quiet) return refused(fmt::format("keep IPv6 addresses off '{}'", name.str()), quiet.error());
+  const auto up = set_link_up(host_, host_end->ifindex, true);
+  if (!up) return refused(fmt::format("set '{}' up", name.str()), up.error());
+
+  const auto separated = separate_link_locals(*host_end->peer, pair.slave, pair.mac);
+  if (!separated) return std::unexpected(separated.error());
+  return Ends{.host_end = host_end->ifindex, .container_end = *host_end->peer};
+}
+
+// The kernel does not say which of the two names was taken.
+Error KernelLinks::not_created(const step::CreateLinks& pair, const KernelError& error) {
+  const auto host_end = host_end_name(pair.slave);
+  const auto what = fmt::format("create interfaces '{}' and '{}'", host_end.str(), pair.name.str());
+  if (error.number != EEXIST) return {Errc::kernel_refused, sentence(what, error)};
+  if (read_link(host_, host_end)) {
+    return {Errc::kernel_refused, fmt::format("{}: an interface '{}' exists in the host's namespace already",
+                                              what, host_end.str())};
+  }
+  return {Errc::name_in_use,
+          fmt::format("{}: an interface '{}' exists in the namespace already", what, pair.name.str())};
+}
+
+Result<void> KernelLinks::remove(const Ends& ends) {
+  // One end takes the other one with it.
+  const auto removed = remove_link(host_, ends.host_end);
+  if (!removed && removed.error().number == ENODEV) return {};
+  return done(removed, fmt::format("remove host end with index {}", number(ends.host_end)));
+}
+
+Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
+  const auto gone = [&] {
+    return fail(Errc::no_such_slave,
+                fmt::format("there is no slave behind the host end with index {}", number(host_end)));
+  };
+  const auto what = fmt::format("look at the slave behind the host end with index {}", number(host_end));
+
+  KernelError moving{};
+  for (int attempt = 0; attempt < kLookAttempts; ++attempt) {
+    const auto here = read_link(host_, {.netns = std::nullopt, .ifindex = host_end});
+    if (!here && here.error().number == ENODEV) return gone();
+    if (!here) return refused(what, here.error());
+    if (here->kind != "veth" || !here->peer) return gone();
+
+    // From here on the slave may move away, or its namespace end: then the host end
+    // is asked again where it is.
+    const auto there = read_link(host_, *here->peer);
+    const auto addresses = there ? read_addresses(host_, *here->peer) : std::unexpected(there.error());
+    if (!addresses) {
+      moving = addresses.error();
+      if (is_gone(moving)) continue;
+      return refused(what, moving);
+    }
+
+    SlaveLink slave{.place = *here->peer,
+                    .name = presentable(there->name),
+                    .mac = there->mac,
+                    .mtu = there->mtu,
+                    .up = there->up};
+    for (const auto& address : *addresses) {
+      const auto key = address.key();
+      if (!address.dad_failed && !has(slave.addresses, key)) slave.addresses.push_back(key);
+    }
+    return slave;
+  }
+  return refused(what, moving);
+}
+
+Result<std::map<SlaveId, IfIndex>> KernelLinks::host_ends() {
+  const auto links = read_links(host_, "veth");
+  if (!links) return refused("list the interfaces of the host's namespace", links.error());
+  std::map<SlaveId, IfIndex> ends;
+  for (const auto& link : *links) {
+    if (const auto id = id_of_host_end(link.name)) ends.emplace(*id, link.ifindex);
+  }
+  return ends;
+}
+
+// ---------------------------------------------------------------- one end of them
+
+Result<void> KernelLinks::set_up(const Place& place, bool up) {
+  return within(place.netns, [&](NetlinkSocket& socket) {
+    return done(set_link_up(socket, place.ifindex, up),
+                fmt::format("set {} {}", describe(place), up ? "up" : "down"));
+  });
+}
+
+Result<void> KernelLinks::set_mtu(const Place& place, std::uint32_t mtu) {
+  return within(place.netns, [&](NetlinkSocket& socket) {
+    return done(set_link_mtu(socket, place.ifindex, mtu),
+                fmt::format("set the MTU of {} to {}", describe(place), mtu));
+  });
+}
+
+Result<void> KernelLinks::assign(const Place& place, const Prefix& prefix) {
+  return within(place.netns, [&](NetlinkSocket& socket) {
+    return done(add_address(socket, place.ifindex, prefix),
+                fmt::format("add address {} to {}", to_string(prefix), describe(place)));
+  });
+}
+
+Result<void> KernelLinks::unassign(const Place& place, const Prefix& prefix) {
+  auto removed = within(place.netns, [&](NetlinkSocket& socket) {
+    return done(remove_address(socket, place.ifindex, prefix),
+                fmt::format("remove address {} from {}", to_string(prefix), describe(place)));
+  });
+  // A namespace that is gone took its addresses along.
+  if (!removed && removed.error().code == Errc::netns_gone) return {};
+  return removed;
+}
+
+Result<void> KernelLinks::move(const Place& place, Netns to) {
+  const auto target = open_netns_of(to);
+  if (!target) return std::unexpected(target.error());
+  return within(place.netns, [&](NetlinkSocket& socket) -> Result<void> {
+    const auto moved = move_link(socket, place.ifindex, *target);
+    const auto what = fmt::format("move {}", describe(place));
+    if (moved || moved.error().number != EEXIST) return done(moved, what);
+
+    const auto facts = read_link(socket, {.netns = std::nullopt, .ifindex = place.ifindex});
+    return fail(Errc::name_in_use, fmt::format("{}: an interface {} exists in the namespace already", what,
+                                               facts ? fmt::format("'{}'", facts->name) : "of its name"));
+  });
+}
+
+Result<void> KernelLinks::separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) {
+  return within(place.netns, [&](NetlinkSocket& socket) -> Result<void> {
+    const auto what = fmt::format("make the link-local addresses of {} distinct", describe(place));
+    const auto set = set_addr_gen_mode(socket, place.ifindex, IN6_ADDR_GEN_MODE_RANDOM);
+    if (!set) return refused(what, set.error());
+
+    const auto addresses = read_addresses(socket, {.netns = std::nullopt, .ifindex = place.ifindex});
+    if (!addresses) return refused(what, addresses.error());
+    const auto shared = link_local_of(mac);
+    if (std::ranges::find(*addresses, shared, &InterfaceAddress::key) == addresses->end()) return {};
+
+    // First the new one: IPv6 is never without a link-local address.
+    const auto added = add_address(socket, place.ifindex, link_local_of(mac, id));
+    if (!added) return refused(what, added.error());
+    return done(remove_address(socket, place.ifindex, shared), what);
+  });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Links>> open_kernel_links() {
+  auto host = NetlinkSocket::open();
+  if (!host) return std::unexpected(host.error());
+  return std::make_unique<KernelLinks>(std::move(*host));
+}
+
+}  // namespace ipvlanx

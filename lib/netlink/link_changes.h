@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// How does an interface come about, change and go?
+#pragma once
+
+#include <cstdint>
+
+#include "ipvlanx/model/plan.h"
+#include "socket.h"
+
+namespace ipvlanx {
+
+// All of these change an interface of the namespace the socket is in, and none
+// names another one by nsid: SETLINK with a target nsid succeeds and changes the
+// interface of that number in the socket's own namespace.
+
+// The group of all host ends. Others match it in their rules.
+inline constexpr std::uint32_t kHostEndGroup = 6970;
+
+// The host end in the namespace of `socket`, the container end in `netns`, which
+// may hold nothing: then there too.
+Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, const UniqueFd& netns);
+
+Answer<void> remove_link(NetlinkSocket& socket, IfIndex ifindex);
+Answer<void> remove_link(NetlinkSocket& socket, const IfName& name);
+Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up);
+Answer<void> set_link_mtu(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t mtu);
+Answer<void> move_link(NetlinkSocket& socket, IfIndex ifindex, const UniqueFd& to);
+// How IPv6 makes addresses from now on: IN6_ADDR_GEN_MODE_*. Success, and nothing
+// done, on an interface without IPv6.
+Answer<void> set_addr_gen_mode(NetlinkSocket& socket, IfIndex ifindex, std::uint8_t mode);
+
+}  // namespace ipvlanx

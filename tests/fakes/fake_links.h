@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's interfaces as a table in memory, that fails when told to.
+#pragma once
+
+#include <algorithm>
+#include <map>
+
+#include "ipvlanx/netlink/links.h"
+
+namespace ipvlanx {
+
+class FakeLinks final : public Links {
+ public:
+  std::map<std::string, MasterLink> masters;
+  std::map<std::string, Netns> namespaces;
+  // Container ends, by the host end's number. A test may change them, as a tenant
+  // does, and tell the controller by a notice.
+  std::map<IfIndex, SlaveLink> pairs;
+  std::map<SlaveId, IfIndex> ids;
+
+  // The n-th change from now fails (1: the next); 0: none.
+  void fail_on(int n) { fail_in_ = n; }
+  int changes() const { return changes_; }
+
+  Result<MasterLink> master(const IfName& name) override {
+    const auto found = masters.find(name.str());
+    if (found == masters.end()) return fail(Errc::no_such_master, "no interface '" + name.str() + "'");
+    return found->second;
+  }
+  Result<MasterLink> master(IfIndex ifindex) override {
+    for (const auto& [name, link] : masters) {
+      if (link.ifindex == ifindex) return link;
+    }
+    return fail(Errc::no_such_master, "no such interface");
+  }
+  Result<Netns> find_netns(std::string_view text) override {
+    const auto found = namespaces.find(std::string{text});
+    if (found == namespaces.end()) return fail(Errc::netns_gone, "no such namespace");
+    return found->second;
+  }
+  std::optional<std::string> netns_name(Nsid netns) override {
+    for (const auto& [name, known] : namespaces) {
+      if (known == netns) return name;
+    }
+    return std::nullopt;
+  }
+
+  Result<Ends> create(const step::CreateLinks& pair) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel makes no pair");
+    for (const auto& [host_end, link] : pairs) {
+      if (link.place.netns == pair.netns && link.name == pair.name)
+        return fail(Errc::name_in_use, "name in use");
+    }
+    const IfIndex host_end{next_++};
+    const Place place{pair.netns, IfIndex{next_++}};
+    pairs.emplace(host_end, SlaveLink{.place = place, .name = pair.name, .mac = pair.mac, .mtu = pair.mtu});
+    ids[pair.slave] = host_end;
+    return Ends{host_end, place};
+  }
+  Result<void> remove(const Ends& ends) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel keeps the pair");
+    pairs.erase(ends.host_end);
+    std::erase_if(ids, [&](const auto& entry) { return entry.second == ends.host_end; });
+    return {};
+  }
+  Result<SlaveLink> look(IfIndex host_end) override {
+    const auto found = pairs.find(host_end);
+    if (found == pairs.end()) return fail(Errc::no_such_slave, "gone");
+    return found->second;
+  }
+  Result<std::map<SlaveId, IfIndex>> host_ends() override { return ids; }
+
+  Result<void> set_up(const Place& place, bool up) override {
+    return change(place, [&](SlaveLink& link) { link.up = up; });
+  }
+  Result<void> set_mtu(const Place& place, std::uint32_t mtu) override {
+    return change(place, [&](SlaveLink& link) { link.mtu = mtu; });
+  }
+  Result<void> assign(const Place& place, const Prefix& prefix) override {
+    return change(place, [&](SlaveLink& link) {
+      if (std::ranges::find(link.addresses, prefix) == link.addresses.end()) link.addresses.push_back(prefix);
+    });
+  }
+  Result<void> unassign(const Place& place, const Prefix& prefix) override {
+    return change(place, [&](SlaveLink& link) { std::erase(link.addresses, prefix); });
+  }
+  Result<void> move(const Place& place, Netns to) override {
+    return change(place, [&](SlaveLink& link) {
+      link.place.netns = to;  // its number stays, as in the kernel where it is free
+      link.up = false;
+      link.addresses.clear();
+    });
+  }
+  Result<void> separate_link_locals(const Place&, SlaveId id, const MacAddress&) override {
+    separated.push_back(id);
+    return {};
+  }
+  std::vector<SlaveId> separated;
+
+ private:
+  bool fails() {
+    ++changes_;
+    return fail_in_ > 0 && --fail_in_ == 0;
+  }
+  template <class F>
+  Result<void> change(const Place& place, F edit) {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel refuses");
+    for (auto& [host_end, link] : pairs) {
+      if (link.place == place) {
+        edit(link);
+        return {};
+      }
+    }
+    return fail(Errc::kernel_refused, "no such interface");
+  }
+
+  std::uint32_t next_ = 100;
+  int fail_in_ = 0;
+  int changes_ = 0;
+};
+
+}  // namespace ipvlanx

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the data path outlive the daemon, and does nothing outlive the last slave?
+
+    external              host                     ns0             ns1
+    x0  ---- veth ----  m0 ==== two l2 slaves ===  ipvl0           ipvl1
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from ipvlanx import EXTERNAL, FAMILIES, Topology, slave_addresses
+from space import Netns, eventually, ping_lost, ping_ok
+
+by_family = pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"])
+A, B = slave_addresses(0), slave_addresses(1)
+
+
+class Flood:
+    """Pings 100 times a second, a fixed number of them; done() says that none was lost."""
+
+    COUNT = 300
+
+    def __init__(self, source: Netns, address: str) -> None:
+        self.what = f"{source.name} -> {address}"
+        options = ("-n", "-q", "-i", "0.01", "-c", str(self.COUNT), "-W", "2")
+        self._process = source.spawn(
+            "ping", *options, address, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def done(self) -> None:
+        said, _ = self._process.communicate(timeout=30)
+        wanted = f"{self.COUNT} packets transmitted, {self.COUNT} received"
+        assert wanted in said, f"{self.what}: {said}"
+
+
+class Stream:
+    """A TCP stream of some seconds; done() says that it never stood still."""
+
+    def __init__(self, client: Netns, server: Netns, address: str, seconds: int) -> None:
+        self._server = server.spawn(
+            "iperf3", "-s", "-1", "--forceflush", "-B", address,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        for line in self._server.stdout:  # type: ignore[union-attr]
+            if "Server listening" in line:
+                break
+        # Slowed down: the processors are for the daemon's restart, too.
+        self._client = client.spawn(
+            "iperf3", "-c", address, "-C", "cubic", "-t", str(seconds), "-i", "0.5",
+            "-b", "200M", "-f", "k", "--forceflush",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def done(self) -> None:
+        said, _ = self._client.communicate(timeout=60)
+        self._server.communicate(timeout=10)
+        intervals = [line for line in said.splitlines() if " sec " in line and "Kbits/sec" in line]
+        rates = [float(line.split(" Kbits/sec")[0].split()[-1]) for line in intervals]
+        assert self._client.returncode == 0 and len(rates) >= 6, said
+        assert min(rates) > 0, f"the stream stood still: {said}"
+
+
+@by_family
+def test_killing_and_restarting_the_daemon_loses_no_packet(pair: Topology, family: int) -> None:
+    a, b = (slave.netns for slave in pair.slaves)
+    for source, address in ((pair.external, A[family]), (a, B[family])):
+        ping_ok(source, address)  # the neighbours know each other
+    before = pair.maps.counters()
+    floods = [
+        Flood(pair.external, A[family]),
+        Flood(b, EXTERNAL[family]),
+        Flood(a, B[family]),
+    ]
+    stream = Stream(pair.external, a, A[family], 4)
+    time.sleep(0.6)
+    pair.daemon.kill()
+    time.sleep(0.8)
+    pair.daemon.start()
+    time.sleep(0.3)
+    pair.daemon.restart()  # SIGTERM, start
+    for flood in floods:
+        flood.done()
+    stream.done()
+    after = pair.maps.counters()
+    for slave in pair.slaves:  # the counters went on, too
+        for name in ("rx.packets", "tx.packets"):
+            assert after["slave", slave.id, name] >= before["slave", slave.id, name] + Flood.COUNT
+        for name in ("rx.dropped", "tx.dropped"):
+            assert after["slave", slave.id, name] == before["slave", slave.id, name]
+
+
+def known(net: Topology) -> dict[str, Any]:
+    return {
+        "slaves": net.daemon.get("/v1/slaves"),
+        "ports": net.daemon.get("/v1/ports"),
+        "tables": net.maps.tables(),
+        "pins": net.daemon.pins(),
+    }
+
+
+@pytest.mark.parametrize("ending", ["kill", "stop"])
+def test_a_restarted_daemon_finds_its_slaves(pair: Topology, ending: str) -> None:
+    pair.daemon.cli(f"addr add 10.0.0.30/24 dev {pair.slaves[0].name}")
+    before = known(pair)
+    assert len(before["slaves"]) == 2 and len(before["tables"]["ipvx_addrs"]) >= 5
+    getattr(pair.daemon, ending)()
+    assert pair.maps.tables() == before["tables"]
+    assert pair.daemon.pins() == before["pins"]
+    for family in FAMILIES:  # nobody is at home, and it works
+        ping_ok(pair.external, A[family])
+        ping_ok(pair.slaves[0].netns, B[family])
+    pair.daemon.start()
+    assert known(pair) == before
+    third = pair.add_slave()
+    assert third.id not in {slave.id for slave in pair.slaves[:2]}
+    ping_ok(pair.external, third.addresses[4])
+
+
+def test_changes_without_the_daemon_are_found_at_start(pair: Topology) -> None:
+    a, b = pair.slaves
+    doomed = pair.add_slave()
+    pair.daemon.kill()
+    a.ip("addr add 10.0.0.40/24 {}")
+    a.ip("addr add fd00::40/64 {} nodad")
+    a.ip(f"addr del {A[4]}/24 {{}}")
+    b.ip("link set {} down")
+    doomed.netns.ip(f"link del {doomed.name}")
+    pair.daemon.start()  # ready means: true already
+    assert pair.owner("10.0.0.40") == a.id and pair.owner("fd00::40") == a.id
+    assert pair.owner(A[4]) is None and pair.owner(A[6]) == a.id
+    assert pair.owner(B[4]) is None
+    assert {slave["id"] for slave in pair.daemon.get("/v1/slaves")} == {a.id, b.id}
+    assert doomed.id not in {row[1] for row in pair.maps.dump("ipvx_slaves").values()}
+    ping_ok(pair.external, "10.0.0.40")
+    ping_ok(pair.external, "fd00::40")
+    ping_lost(pair.external, B[4])
+
+
+def test_events_keep_counting_across_a_restart(pair: Topology) -> None:
+    with pair.daemon.events() as events:
+        eventually("an event", lambda: events.seen)
+        time.sleep(0.1)
+        last = events.seen[-1]["seq"]
+    pair.daemon.restart()
+    with pair.daemon.events(since=last) as events:
+        pair.slaves[0].ip("addr add 10.0.0.41/24 {}")
+        event = events.wait_for("address-added", slave=pair.slaves[0].id)
+        assert event["seq"] > last
+
+
+def test_a_second_daemon_on_one_pin_root_ends(pair: Topology) -> None:
+    before = known(pair)
+    words = pair.daemon.argv()
+    words[words.index("--socket") + 1] = f"{pair.daemon.folder}/second.sock"
+    words[words.index("--state-dir") + 1] = f"{pair.daemon.folder}/second"
+    done = pair.host.run(*words, check=False, timeout=10)
+    assert done.returncode == 1 and pair.daemon.pin_root in done.stderr, done
+    assert "ready" not in done.stdout
+    assert known(pair) == before
+    ping_ok(pair.external, A[4])
+
+
+def test_deleted_slaves_leave_nothing(net: Topology) -> None:
+    links_before = {row["ifname"] for row in net.host.ip_json("link show")}
+    slaves = [net.add_slave(), net.add_slave(), net.add_slave()]
+    assert [pin for pin in net.daemon.pins() if pin.startswith("links/")]
+    assert {f"ipvx{slave.id}" for slave in slaves} <= {
+        row["ifname"] for row in net.host.ip_json("link show group 6970")
+    }
+    net.daemon.cli(f"link del {slaves[0].name}")  # by the CLI
+    slaves[1].netns.ip(f"link del {slaves[1].name}")  # from inside
+    answer = net.daemon.api("DELETE", f"/v1/slaves/{slaves[2].id}")  # by the API
+    assert answer.status == 204, answer
+    eventually("no slave is left", lambda: net.daemon.get("/v1/slaves") == [])
+    assert net.daemon.get("/v1/ports") == []
+    assert all(not rows for rows in net.maps.tables().values()), net.maps.tables()
+    assert net.maps.counters() == {}
+    assert not [pin for pin in net.daemon.pins() if pin.startswith(("links/", "slaves/"))]
+    assert {row["ifname"] for row in net.host.ip_json("link show")} == links_before
+    attached = net.host.run("bpftool", "-j", "net", "show", "dev", "m0").stdout
+    assert "ipvx_" not in attached, attached
+    for slave in slaves:
+        names = {row["ifname"] for row in slave.netns.ip_json("link show")}
+        assert names == {"lo"}
+    net.daemon.stop()
+    assert not [pin for pin in net.daemon.pins() if pin.startswith("links/")]
+
+
+def test_a_new_slave_after_the_last_works(pair: Topology) -> None:
+    for slave in pair.slaves:
+        pair.daemon.cli(f"link del {slave.name}")
+    fresh = pair.add_slave()
+    ping_ok(pair.external, fresh.addresses[4])
+    ping_ok(pair.external, fresh.addresses[6])

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// All or nothing: whatever step of a request fails, interfaces, tables, state and
+// the file on disk are as before. And: a controller that starts finds what was.
+#include "ipvlanx/control/controller.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "catch.h"
+#include "fakes/fake_datapath.h"
+#include "fakes/fake_links.h"
+#include "world.h"
+
+using namespace ipvlanx;
+using namespace ipvlanx::test;
+
+namespace {
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "ipvlanx-unit-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  std::string file(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string content(const std::string& path) {
+  std::ifstream file{path};
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+struct World {
+  TemporaryFolder folder;
+  FakeLinks links;
+  FakeDatapath datapath;
+  std::string state_path = folder.file("state.json");
+  Controller controller{links, datapath, state_path};
+
+  World() {
+    links.masters.emplace("m0", m0());
+    links.namespaces.emplace("ns0", Nsid{1});
+    links.namespaces.emplace("ns1", Nsid{2});
+    REQUIRE(controller.start());
+  }
+
+  SlaveId add(std::string_view name, std::vector<Prefix> addresses = {}) {
+    const auto id = controller.add_slave({.master = if_name("m0"),
+                                          .name = if_name(name),
+                                          .netns = "ns0",
+                                          .mode = Mode::l2,
+                                          .addresses = addresses});
+    REQUIRE(id);
+    return *id;
+  }
+
+  // The container end, to be changed as a tenant does.
+  SlaveLink& end_of(SlaveId id) { return links.pairs.at(controller.state().slave(id)->ends.host_end); }
+  std::vector<Error> notice(SlaveId id) { return controller.follow({.places = {end_of(id).place}}); }
+};
+
+// Makes each change of one seam fail in turn, until the request gets through.
+template <class Seam, class Request>
+void check_all_or_nothing(World& world, Seam& seam, Request request) {
+  for (int n = 1; n < 100; ++n) {
+    const auto links = world.links.pairs;
+    const auto tables = world.datapath.held;
+    const auto slaves = world.controller.state().slaves();
+    const auto file = content(world.state_path);
+    seam.fail_on(n);
+    const bool done = request(world.controller);
+    seam.fail_on(0);
+    if (done) {
+      CHECK(n > 1);
+      return;
+    }
+    INFO("change " << n);
+    CHECK(links == world.links.pairs);
+    CHECK(tables == world.datapath.held);
+    CHECK(slaves == world.controller.state().slaves());
+    CHECK(file == content(world.state_path));
+  }
+  FAIL("the request never gets through");
+}
+
+}  // namespace
+
+TEST_CASE("a new slave, all or nothing") {
+  const auto request = [](Controller& controller) {
+    return controller
+        .add_slave({.master = if_name("m0"),
+                    .name = if_name("web0"),
+                    .netns = "ns0",
+                    .mode = Mode::l2,
+                    .addresses = {prefix("10.0.0.5/24"), prefix("2001:db8::5/64")}})
+        .has_value();
+  };
+  SECTION("whatever the interfaces refuse") {
+    World world;
+    check_all_or_nothing(world, world.links, request);
+    CHECK(world.datapath.held.addresses.size() == 2);
+  }
+  SECTION("whatever the data path refuses") {
+    World world;
+    check_all_or_nothing(world, world.datapath, request);
+    CHECK(world.datapath.held.addresses.size() == 2);
+  }
+}
+
+TEST_CASE("a state file that cannot be written undoes the request") {
+  World world;
+  std::filesystem::create_directory(world.state_path + ".new");
+  const auto id =
+      world.controller.add_slave({.master = if_name("m0"), .name = if_name("web0"), .mode = Mode::l2});
+  REQUIRE_FALSE(id);
+  CHECK(id.error().message.starts_with(world.state_path));
+  CHECK(world.links.pairs.empty());
+  CHECK(world.datapath.held == Tables{});
+}
+
+TEST_CASE("a deletion that fails leaves the slave working") {
+  World world;
+  const SlaveId id = world.add("web0", {prefix("10.0.0.5/24")});
+  const Tables before = world.datapath.held;
+  world.links.fail_on(1);
+  REQUIRE_FALSE(world.controller.delete_slave(id));
+  CHECK(world.datapath.held == before);
+  CHECK(world.controller.state().slave(id) != nullptr);
+  REQUIRE(world.controller.delete_slave(id));
+  CHECK(world.datapath.held == Tables{});
+  CHECK(world.links.pairs.empty());
+}
+
+TEST_CASE("a change of everything at once, all or nothing") {
+  World world;
+  const SlaveId id = world.add("web0", {prefix("10.0.0.5/24")});
+  const auto request = [&](Controller& controller) {
+    return controller.change_slave(id, {.netns = "ns1", .mtu = 1400, .up = true}).has_value();
+  };
+  SECTION("whatever the interfaces refuse") {
+    check_all_or_nothing(world, world.links, request);
+  }
+  SECTION("whatever the data path refuses") {
+    check_all_or_nothing(world, world.datapath, request);
+  }
+  const Slave& slave = *world.controller.state().slave(id);
+  CHECK(slave.ends.container_end.netns == Nsid{2});
+  CHECK(slave.mtu == 1400);
+  CHECK(slave.up);
+  CHECK(world.end_of(id).addresses == std::vector{prefix("10.0.0.5/24")});
+  CHECK(world.datapath.held.addresses.begin()->second.container_end == slave.ends.container_end.ifindex);
+  CHECK(world.links.separated == std::vector{id});
+}
+
+TEST_CASE("requests that name what is not there") {
+  World world;
+  const auto check = [&](const api::NewSlave& request, Errc code, std::string_view field) {
+    const auto id = world.controller.add_slave(request);
+    REQUIRE_FALSE(id);
+    CHECK(id.error().code == code);
+    CHECK(id.error().field == field);
+  };
+  check({.master = if_name("m9"), .name = if_name("a0"), .mode = Mode::l2}, Errc::no_such_master, "master");
+  check({.master = if_name("m0"), .name = if_name("a0"), .netns = "nowhere", .mode = Mode::l2},
+        Errc::netns_gone, "netns");
+  CHECK(world.controller.delete_slave(SlaveId{5}).error().code == Errc::no_such_slave);
+  CHECK(world.controller.stats(SlaveId{5}).error().code == Errc::no_such_slave);
+}
+
+TEST_CASE("what happens inside a namespace is followed") {
+  World world;
+  const SlaveId id = world.add("web0");
+  world.end_of(id).addresses = {prefix("10.0.0.5/24")};
+  world.end_of(id).up = true;
+  CHECK(world.notice(id).empty());
+  CHECK(world.datapath.held.addresses.size() == 1);
+
+  SECTION("a notice about somebody else's interface changes nothing") {
+    const int changes = world.datapath.changes();
+    CHECK(
+        world.controller.follow({.places = {{Nsid{1}, IfIndex{4711}}, {std::nullopt, IfIndex{1}}}}).empty());
+    CHECK(world.datapath.changes() == changes);
+  }
+  SECTION("lost notices lead to a look at everything, and an event says so") {
+    const auto before = world.controller.events().last_seq();
+    world.end_of(id).addresses = {prefix("10.0.0.6/24")};
+    CHECK(world.controller.follow({.lost = true}).empty());
+    CHECK(to_string(world.datapath.held.addresses.begin()->first.address) == "10.0.0.6");
+    const auto events = world.controller.events().since(before);
+    REQUIRE(events);
+    CHECK(events->front().event.type == EventType::resync);
+  }
+  SECTION("a slave deleted from inside is dropped") {
+    const IfIndex host_end = world.controller.state().slave(id)->ends.host_end;
+    world.links.pairs.erase(host_end);
+    CHECK(world.controller.follow({.places = {{std::nullopt, host_end}}}).empty());
+    CHECK(world.controller.state().slaves().empty());
+    CHECK(world.datapath.held == Tables{});
+  }
+  SECTION("what fails is reported, and looked at again with the next notice") {
+    world.end_of(id).addresses.push_back(prefix("10.0.0.7/24"));
+    world.datapath.fail_on(1);
+    const auto troubles = world.notice(id);
+    REQUIRE(troubles.size() == 1);
+    CHECK(troubles[0].message.starts_with("slave 'web0' (id 1): "));
+    CHECK(world.datapath.held.addresses.size() == 1);
+    CHECK(world.notice(id).empty());
+    CHECK(world.datapath.held.addresses.size() == 2);
+  }
+}
+
+TEST_CASE("a controller that starts finds its slaves as they are now") {
+  World world;
+  const SlaveId web = world.add("web0", {prefix("10.0.0.5/24")});
+  const SlaveId db = world.add("db0");
+  const SlaveId gone = world.add("gone0", {prefix("10.0.0.7/24")});
+  // While nobody looks: an address is added, a duplicate too, one slave is deleted.
+  world.end_of(db).addresses = {prefix("10.0.0.5/24"), prefix("10.0.0.6/24")};
+  world.end_of(db).up = true;
+  world.links.pairs.erase(world.controller.state().slave(gone)->ends.host_end);
+  std::erase_if(world.links.ids, [&](const auto& entry) { return entry.first == gone; });
+
+  Controller next{world.links, world.datapath, world.state_path};
+  REQUIRE(next.start());
+  CHECK(next.state().slaves().size() == 2);
+  CHECK(world.datapath.held == tables_of(next.state()));
+  const auto& addresses = world.datapath.held.addresses;
+  CHECK(addresses.size() == 2);
+  CHECK(addresses.at({kM0, ip("10.0.0.5")}).slave == web);
+  CHECK(addresses.at({kM0, ip("10.0.0.6")}).slave == db);
+  CHECK(next.state().free_id() == SlaveId{4});
+}
+
+TEST_CASE("a conflict does not change hands by a restart") {
+  World world;
+  const SlaveId web = world.add("web0");
+  const SlaveId db = world.add("db0");
+  for (const SlaveId id : {db, web}) {
+    world.end_of(id).addresses = {prefix("10.0.0.5/24")};
+    world.end_of(id).up = true;
+    CHECK(world.notice(id).empty());
+  }
+  CHECK(world.datapath.held.addresses.begin()->second.slave == db);
+  Controller next{world.links, world.datapath, world.state_path};
+  REQUIRE(next.start());
+  CHECK(world.datapath.held.addresses.begin()->second.slave == db);
+}
+
+TEST_CASE("a state file that cannot be understood stops the start, untouched") {
+  for (const char* text : {"{", "[]", R"({"version": 2})", R"({"version": 1})",
+                           R"({"version":1,"last_id":1,"ports":[],"slaves":[{"id":"x"}]})"}) {
+    World world;
+    std::ofstream{world.state_path} << text;
+    Controller next{world.links, world.datapath, world.state_path};
+    const auto started = next.start();
+    REQUIRE_FALSE(started);
+    CHECK(started.error().message.starts_with(world.state_path));
+    CHECK(content(world.state_path) == text);
+  }
+}
+
+TEST_CASE("event numbers go on across restarts, and old ones are gone") {
+  World world;
+  world.add("web0");
+  const auto last = world.controller.events().last_seq();
+  CHECK(world.controller.events().since(last)->empty());
+  CHECK(world.controller.events().since(last - 1)->size() == 1);
+  CHECK(world.controller.events().since(1).error().code == Errc::events_gone);
+  CHECK(world.controller.events().since(last + 1).error().code == Errc::events_gone);
+
+  Controller next{world.links, world.datapath, world.state_path};
+  REQUIRE(next.start());
+  CHECK(next.events().last_seq() >= last);
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of ipvlan, one line each: in this state this command gives this plan,
+// or this refusal.
+#include "ipvlanx/model/plan.h"
+
+#include <algorithm>
+
+#include "catch.h"
+#include "world.h"
+
+using namespace ipvlanx;
+using namespace ipvlanx::test;
+
+namespace {
+
+State with(std::initializer_list<AddSlave> commands) {
+  State state;
+  for (const AddSlave& command : commands) {
+    const auto plan = ipvlanx::plan(state, command);
+    REQUIRE(plan);
+    state = done(state, *plan);
+  }
+  return state;
+}
+
+void check_refused(const State& state, const Command& command, Errc code, std::string_view field = "") {
+  const auto plan = ipvlanx::plan(state, command);
+  REQUIRE_FALSE(plan);
+  INFO(plan.error().message);
+  CHECK(name(plan.error().code) == name(code));
+  CHECK(plan.error().field == field);
+}
+
+template <class S>
+std::vector<S> steps_of(const Plan& plan) {
+  std::vector<S> found;
+  for (const Step& step : plan.steps) {
+    if (const auto* one = std::get_if<S>(&step)) found.push_back(*one);
+  }
+  return found;
+}
+
+std::vector<std::string> events_of(const Plan& plan) {
+  std::vector<std::string> texts;
+  for (const Event& event : plan.events) {
+    texts.push_back(std::string{to_string(event.type)} + " " + event.name +
+                    (event.address.empty() ? "" : " " + event.address));
+  }
+  return texts;
+}
+
+// The plan's table steps, carried out on the tables before, must give the tables
+// after: the incremental way and tables_of() are one truth.
+void check_tables(const State& before, const Plan& plan) {
+  Tables tables = tables_of(before);
+  const auto write = [](auto& rows, const auto& step) {
+    if (step.before) {
+      REQUIRE(rows.contains(step.before->key()));
+      CHECK(rows.at(step.before->key()) == *step.before);
+      rows.erase(step.before->key());
+    }
+    if (step.after) rows.emplace(step.after->key(), *step.after);
+  };
+  for (const Step& step : plan.steps) {
+    if (const auto* s = std::get_if<step::Write<PortRow>>(&step)) write(tables.ports, *s);
+    if (const auto* s = std::get_if<step::Write<SlaveRow>>(&step)) write(tables.slaves, *s);
+    if (const auto* s = std::get_if<step::Write<MemberRow>>(&step)) write(tables.members, *s);
+    if (const auto* s = std::get_if<step::Write<AddressRow>>(&step)) write(tables.addresses, *s);
+  }
+  CHECK(tables == tables_of(applied(before, plan)));
+}
+
+Plan must_plan(const State& state, const Command& command) {
+  auto plan = ipvlanx::plan(state, command);
+  REQUIRE(plan);
+  check_tables(state, *plan);
+  return *plan;
+}
+
+constexpr SlaveId kWeb{1};
+constexpr SlaveId kDb{2};
+
+}  // namespace
+
+TEST_CASE("what may be a master") {
+  MasterLink lo = m0();
+  lo.loopback = true;
+  check_refused({}, AddSlave{.master = lo, .name = if_name("web0"), .mode = Mode::l2}, Errc::bad_master,
+                "master");
+  MasterLink tun = m0();
+  tun.ethernet = false;
+  check_refused({}, AddSlave{.master = tun, .name = if_name("web0"), .mode = Mode::l2}, Errc::bad_master,
+                "master");
+}
+
+TEST_CASE("the port's mode and flag: rule 54") {
+  SECTION("a new port is l3 bridge as in the kernel, which this version does not have") {
+    check_refused({}, AddSlave{.master = m0(), .name = if_name("web0")}, Errc::not_supported, "mode");
+  }
+  SECTION("a port that exists gives its mode to a slave that asks for none") {
+    const State state = with({add_l2("web0")});
+    CHECK(plan(state, AddSlave{.master = m0(), .name = if_name("db0")}));
+  }
+  SECTION("another mode or flag is a conflict while there are other slaves") {
+    const State state = with({add_l2("web0")});
+    AddSlave other = add_l2("db0");
+    other.mode = Mode::l3;
+    check_refused(state, other, Errc::mode_conflict, "mode");
+    other.mode = Mode::l2;
+    other.flag = Flag::vepa;
+    check_refused(state, other, Errc::mode_conflict, "flag");
+    const State two = with({add_l2("web0"), add_l2("db0")});
+    check_refused(two, ChangeSlave{.id = kWeb, .mode = Mode::l3s}, Errc::mode_conflict, "mode");
+  }
+  SECTION("the only slave may ask, and is told what this version has") {
+    const State state = with({add_l2("web0")});
+    check_refused(state, ChangeSlave{.id = kWeb, .mode = Mode::l3}, Errc::not_supported, "mode");
+    check_refused(state, ChangeSlave{.id = kWeb, .flag = Flag::private_}, Errc::not_supported, "flag");
+  }
+}
+
+TEST_CASE("a slave's MTU never exceeds its master's: rule 8") {
+  AddSlave big = add_l2("web0");
+  big.mtu = 1501;
+  check_refused({}, big, Errc::out_of_range, "mtu");
+  big.mtu = 67;
+  check_refused({}, big, Errc::out_of_range, "mtu");
+  big.mtu = 1400;
+  CHECK(steps_of<step::CreateLinks>(must_plan({}, big)).front().mtu == 1400);
+  check_refused(with({add_l2("web0")}), ChangeSlave{.id = kWeb, .mtu = 9000}, Errc::out_of_range, "mtu");
+}
+
+TEST_CASE("who may own an address: rule 44") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  SECTION("not the master's own, nor a default gateway's") {
+    check_refused(state, AddAddress{kDb, prefix("10.0.0.1/24"), m0().reserved}, Errc::address_reserved,
+                  "address");
+    check_refused({}, add_l2("web0", {prefix("10.0.0.254")}), Errc::address_reserved, "addresses[0]");
+  }
+  SECTION("not another slave's, whatever the prefix length") {
+    check_refused(state, AddAddress{kDb, prefix("10.0.0.5/32"), {}}, Errc::address_in_use, "address");
+    check_refused(state, add_l2("x0", {prefix("10.0.0.6"), prefix("10.0.0.5")}), Errc::address_in_use,
+                  "addresses[1]");
+  }
+  SECTION("also while the owner is down") {
+    const State down = done(state, must_plan(state, ChangeSlave{.id = kWeb, .up = false}));
+    check_refused(down, AddAddress{kDb, prefix("10.0.0.5/24"), {}}, Errc::address_in_use, "address");
+  }
+  SECTION("twice in one request") {
+    check_refused({}, add_l2("x0", {prefix("10.0.0.6/24"), prefix("10.0.0.6/32")}), Errc::address_in_use,
+                  "addresses[1]");
+  }
+  SECTION("no more than max-addresses") {
+    AddSlave narrow = add_l2("x0", {prefix("10.0.0.7"), prefix("10.0.0.8")});
+    narrow.max_addresses = 1;
+    check_refused({}, narrow, Errc::too_many_addresses, "addresses[1]");
+  }
+  SECTION("its own again: a success that changes nothing on the interface") {
+    CHECK(must_plan(state, AddAddress{kWeb, prefix("10.0.0.5/24"), {}}).steps.empty());
+  }
+  SECTION("the same address on another master") {
+    MasterLink m1 = m0();
+    m1.ifindex = IfIndex{3};
+    m1.name = if_name("m1");
+    AddSlave elsewhere = add_l2("x0", {prefix("10.0.0.5/24")});
+    elsewhere.master = m1;
+    CHECK(plan(state, elsewhere));
+  }
+}
+
+TEST_CASE("a new slave: links first, then the tables, its addresses last") {
+  const Plan plan = must_plan({}, add_l2("web0", {prefix("10.0.0.5/24")}));
+  REQUIRE(plan.steps.size() == 7);
+  CHECK(std::holds_alternative<step::CreateLinks>(plan.steps[0]));
+  CHECK(std::holds_alternative<step::AssignAddress>(plan.steps[1]));
+  CHECK(std::holds_alternative<step::SetUp>(plan.steps[2]));
+  CHECK(std::holds_alternative<step::Write<PortRow>>(plan.steps[3]));
+  CHECK(std::holds_alternative<step::Write<SlaveRow>>(plan.steps[4]));
+  CHECK(std::holds_alternative<step::Write<MemberRow>>(plan.steps[5]));
+  CHECK(std::holds_alternative<step::Write<AddressRow>>(plan.steps[6]));
+  CHECK(events_of(plan) == std::vector<std::string>{"slave-added web0", "address-added web0 10.0.0.5"});
+}
+
+TEST_CASE("the last slave takes its port along, addresses first") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
+  const Plan plan = must_plan(state, DeleteSlave{kWeb});
+  REQUIRE(plan.steps.size() == 5);
+  CHECK(std::holds_alternative<step::Write<AddressRow>>(plan.steps[0]));
+  CHECK(std::holds_alternative<step::Write<MemberRow>>(plan.steps[1]));
+  CHECK(std::holds_alternative<step::Write<SlaveRow>>(plan.steps[2]));
+  CHECK(std::holds_alternative<step::Write<PortRow>>(plan.steps[3]));
+  CHECK(std::holds_alternative<step::RemoveLinks>(plan.steps[4]));
+  const State after = applied(state, plan);
+  CHECK(after.ports().empty());
+  CHECK(after.slaves().empty());
+
+  const State two = with({add_l2("web0"), add_l2("db0")});
+  CHECK(applied(two, must_plan(two, DeleteSlave{kWeb})).ports().size() == 1);
+  check_refused(two, DeleteSlave{SlaveId{9}}, Errc::no_such_slave);
+}
+
+TEST_CASE("an address of an interface is learnt, and forgotten with it: rule 43") {
+  const State state = with({add_l2("web0")});
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.addresses = {prefix("10.0.0.5/24")};
+  link.up = true;
+  const Plan learnt = must_plan(state, Observe{kWeb, link, {}});
+  CHECK(events_of(learnt) == std::vector<std::string>{"slave-changed web0", "address-added web0 10.0.0.5"});
+  const State after = applied(state, learnt);
+  CHECK(tables_of(after).addresses.size() == 1);
+
+  link.addresses.clear();
+  const Plan forgotten = must_plan(after, Observe{kWeb, link, {}});
+  CHECK(events_of(forgotten) == std::vector<std::string>{"address-removed web0 10.0.0.5"});
+  CHECK(tables_of(applied(after, forgotten)).addresses.empty());
+
+  CHECK(must_plan(after, Observe{kWeb, seen(*after.slave(kWeb)), {}}).events.empty());
+  CHECK(must_plan(after, Observe{kWeb, seen(*after.slave(kWeb)), {}}).steps.empty());
+}
+
+TEST_CASE("a slave that is down owns its addresses, but nothing steers: rule 47") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
+  SlaveLink down = seen(*state.slave(kWeb));
+  down.up = false;
+  const State after = applied(state, must_plan(state, Observe{kWeb, down, {}}));
+  CHECK(tables_of(after).addresses.empty());
+  CHECK(tables_of(after).members.empty());
+  CHECK(after.state_of(*after.slave(kWeb), after.slave(kWeb)->addresses[0]) == AddressState::inactive);
+}
+
+TEST_CASE("a duplicate from inside a namespace: the first owner keeps the traffic") {
+  State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  SlaveLink db = seen(*state.slave(kDb));
+  db.up = true;
+  db.addresses = {prefix("10.0.0.5/24")};
+  const Plan conflict = must_plan(state, Observe{kDb, db, {}});
+  CHECK(events_of(conflict) ==
+        std::vector<std::string>{"slave-changed db0", "address-conflict db0 10.0.0.5"});
+  CHECK(conflict.events[1].owner == kWeb);
+  CHECK(steps_of<step::Write<AddressRow>>(conflict).empty());
+  state = applied(state, conflict);
+  CHECK(state.state_of(*state.slave(kDb), state.slave(kDb)->addresses[0]) == AddressState::conflict);
+
+  SECTION("and the second one has it in one step when the first gives it up") {
+    const Plan heir = must_plan(state, DeleteAddress{kWeb, ip("10.0.0.5")});
+    const auto rows = steps_of<step::Write<AddressRow>>(heir);
+    REQUIRE(rows.size() == 1);
+    CHECK(rows[0].before->slave == kWeb);
+    CHECK(rows[0].after->slave == kDb);
+    CHECK(events_of(heir) ==
+          std::vector<std::string>{"address-removed web0 10.0.0.5", "address-added db0 10.0.0.5"});
+  }
+  SECTION("or when the first is deleted") {
+    const Plan heir = must_plan(state, DeleteSlave{kWeb});
+    CHECK(tables_of(applied(state, heir)).addresses.begin()->second.slave == kDb);
+  }
+  SECTION("but not when the first goes down") {
+    const State down = applied(state, must_plan(state, ChangeSlave{.id = kWeb, .up = false}));
+    CHECK(tables_of(down).addresses.empty());
+  }
+}
+
+TEST_CASE("what a tenant may not learn is refused with an event") {
+  const State state = with({add_l2("web0")});
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.up = true;
+  link.addresses = {prefix("10.0.0.254/24")};
+  const Plan gateway = must_plan(state, Observe{kWeb, link, m0().reserved});
+  CHECK(events_of(gateway) ==
+        std::vector<std::string>{"slave-changed web0", "address-refused web0 10.0.0.254"});
+  CHECK(tables_of(applied(state, gateway)).addresses.empty());
+
+  link.addresses.clear();
+  for (int i = 0; i < 70; ++i) link.addresses.push_back(prefix("10.0.1." + std::to_string(i) + "/24"));
+  const State many = applied(state, must_plan(state, Observe{kWeb, link, {}}));
+  CHECK(tables_of(many).addresses.size() == kDefaultMaxAddresses);
+  link.addresses.erase(link.addresses.begin(), link.addresses.begin() + 10);
+  CHECK(tables_of(applied(many, must_plan(many, Observe{kWeb, link, {}}))).addresses.size() == 60);
+}
+
+TEST_CASE("policy static: only the API's addresses steer") {
+  AddSlave fixed = add_l2("web0", {prefix("10.0.0.5/24")});
+  fixed.addr_policy = AddrPolicy::static_;
+  const State state = with({fixed});
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.addresses = {prefix("10.0.0.6/24")};
+  const State after = applied(state, must_plan(state, Observe{kWeb, link, {}}));
+  REQUIRE(after.slave(kWeb)->addresses.size() == 1);
+  CHECK(to_string(after.slave(kWeb)->addresses[0].prefix) == "10.0.0.5/24");
+}
+
+TEST_CASE("link-local addresses made from the shared MAC are not learnt but replaced: rule 48") {
+  const State state = with({add_l2("web0")});
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.up = true;
+  link.addresses = {prefix("fe80::ff:fe00:1/64"), prefix("fe80::1234/64")};
+  const Plan plan = must_plan(state, Observe{kWeb, link, {}});
+  REQUIRE(plan.attempts.size() == 1);
+  CHECK(std::get<step::SeparateLinkLocals>(plan.attempts[0]).place == link.place);
+  CHECK(events_of(plan).back() == "address-added web0 fe80::1234");
+}
+
+TEST_CASE("a slave that moves is steered to where it is, and gets its API addresses back") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.place = {std::nullopt, IfIndex{55}};
+  link.up = true;
+  link.addresses.clear();
+  const Plan plan = must_plan(state, Observe{kWeb, link, {}});
+  const auto rows = steps_of<step::Write<AddressRow>>(plan);
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].after->way == Way::by_host_end);
+  CHECK(rows[0].after->container_end == IfIndex{55});
+  REQUIRE(plan.attempts.size() == 2);
+  CHECK(std::holds_alternative<step::SeparateLinkLocals>(plan.attempts[0]));
+  CHECK(std::get<step::AssignAddress>(plan.attempts[1]).prefix == prefix("10.0.0.5/24"));
+}
+
+TEST_CASE("a slave whose interface is gone is dropped") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
+  const Plan plan = must_plan(state, Observe{.id = kWeb});
+  CHECK(steps_of<step::RemoveLinks>(plan).empty());
+  CHECK(events_of(plan) == std::vector<std::string>{"address-removed web0 10.0.0.5", "slave-removed web0"});
+  CHECK(applied(state, plan).slaves().empty());
+}
+
+TEST_CASE("an address that is not there cannot be deleted") {
+  check_refused(with({add_l2("web0")}), DeleteAddress{kWeb, ip("10.0.0.9")}, Errc::no_such_address);
+}
+
+TEST_CASE("every step that can be undone is undone by its inverse's effect") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
+  for (const Command& command :
+       {Command{add_l2("db0", {prefix("10.0.0.6/24")})}, Command{DeleteAddress{kWeb, ip("10.0.0.5")}},
+        Command{ChangeSlave{.id = kWeb, .netns = Netns{}, .mtu = 1400, .up = true}}}) {
+    for (const Step& step : must_plan(state, command).steps) {
+      const auto back = inverse(step);
+      REQUIRE(back);
+      if (std::holds_alternative<step::CreateLinks>(step)) continue;
+      CHECK(inverse(*back) == step);
+    }
+  }
+}
+
+TEST_CASE("ids count up and are not soon reused; slots are") {
+  State state = with({add_l2("a0"), add_l2("b0"), add_l2("c0")});
+  state = applied(state, must_plan(state, DeleteSlave{SlaveId{2}}));
+  CHECK(state.free_id() == SlaveId{4});
+  CHECK(state.free_slot(kM0) == 1);
+  CHECK(state.slots(kM0) == 3);
+  state = done(state, must_plan(state, add_l2("d0")));
+  CHECK(state.slave(SlaveId{4})->slot == 1);
+
+  state.set_last_id(SlaveId{kMaxSlaveId});
+  CHECK(state.free_id() == SlaveId{2});
+}

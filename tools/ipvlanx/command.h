@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What may the user of the CLI ask for? Everything, as types.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "ipvlanx/api/requests.h"
+
+namespace ipvlanx::cli {
+
+// A slave as the user names it: NAME, NAME@NETNS or an id. find.h says which it is.
+using SlaveWord = std::string;
+
+struct LinkAdd {
+  api::NewSlave slave;
+};
+
+struct LinkSet {
+  SlaveWord slave;
+  api::SlaveChange change;
+};
+
+struct LinkDel {
+  SlaveWord slave;
+};
+
+struct LinkShow {
+  std::optional<SlaveWord> slave = {};
+  std::optional<IfName> master = {};
+};
+
+struct AddrAdd {
+  Prefix prefix;
+  SlaveWord slave;
+};
+
+struct AddrDel {
+  Prefix prefix;
+  SlaveWord slave;
+};
+
+struct AddrShow {
+  std::optional<SlaveWord> slave = {};
+};
+
+struct PortShow {
+  std::optional<IfName> master = {};
+};
+
+struct StatsShow {
+  std::optional<SlaveWord> slave = {};
+};
+
+struct ShowVersion {};
+
+using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
+                             StatsShow, ShowVersion>;
+
+// The whole command line.
+struct Invocation {
+  bool json = false;
+  bool pretty = false;
+  bool statistics = false;
+  std::optional<std::string> socket = {};
+  Command command = ShowVersion{};
+};
+
+}  // namespace ipvlanx::cli

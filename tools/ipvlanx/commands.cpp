@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace ipvlanx::cli {
+
+namespace {
+
+// ------------------------------------------------------------------------ values
+
+Result<std::string> text(std::string_view word) {
+  return std::string{word};
+}
+
+Result<std::uint32_t> parse_number(std::string_view word) {
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error == std::errc::result_out_of_range) {
+    return fail(Errc::out_of_range, fmt::format("'{}' is too large", word));
+  }
+  if (error != std::errc{} || end != word.data() + word.size()) {
+    return fail(Errc::wrong_type, fmt::format("'{}' is not a number", word));
+  }
+  return value;
+}
+
+void flag_words(Options& options, std::optional<Flag>& out) {
+  options.one_of<Flag>({{"bridge", Flag::bridge}, {"private", Flag::private_}, {"vepa", Flag::vepa}}, out);
+}
+
+std::unexpected<NoCommand> missing(std::string_view what) {
+  return misuse(fmt::format("\"{}\" is missing", what));
+}
+
+std::unexpected<NoCommand> same(const Parsed<void>& read) {
+  return std::unexpected(read.error());
+}
+
+// ---------------------------------------------------------------------- commands
+
+Parsed<Command> link_add(Words words) {
+  std::optional<IfName> master;
+  std::optional<IfName> name;
+  std::optional<std::string> netns;
+  std::optional<Mode> mode;
+  std::optional<Flag> flag;
+  std::optional<std::uint32_t> mtu;
+  std::optional<AddrPolicy> addr_policy;
+  std::optional<std::uint32_t> max_addresses;
+  std::vector<Prefix> addresses;
+
+  Options options;
+  options.value("link", "master", IfName::parse, master);
+  options.value("name", "name", IfName::parse, name);
+  options.bare("name", IfName::parse, name);
+  options.only("type", "ipvlan");
+  options.value("mode", "mode", parse_mode, mode);
+  flag_words(options, flag);
+  options.value("netns", "netns", text, netns);
+  options.only("via", "veth");
+  options.values("addr", "addresses", Prefix::parse, addresses);
+  options.value("mtu", "mtu", parse_number, mtu);
+  options.value("addr-policy", "addr_policy", parse_addr_policy, addr_policy);
+  options.value("max-addresses", "max_addresses", parse_number, max_addresses);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!master) return missing("link MASTER");
+  if (!name) return missing("NAME");
+  api::NewSlave slave{*master, *name, netns, mode, flag, mtu};
+  if (addr_policy) slave.addr_policy = *addr_policy;
+  if (max_addresses) slave.max_addresses = *max_addresses;
+  slave.addresses = std::move(addresses);
+  return LinkAdd{std::move(slave)};
+}
+
+bool changes_anything(const api::SlaveChange& change) {
+  return change.mode || change.flag || change.netns || change.mtu || change.up || change.addr_policy ||
+         change.max_addresses;
+}
+
+Parsed<Command> link_set(Words words) {
+  std::optional<SlaveWord> slave;
+  api::SlaveChange change;
+
+  Options options;
+  options.value("dev", "name", text, slave);
+  options.bare("name", text, slave);
+  options.only("type", "ipvlan");
+  options.value("mode", "mode", parse_mode, change.mode);
+  flag_words(options, change.flag);
+  options.one_of<bool>({{"up", true}, {"down", false}}, change.up);
+  options.value("netns", "netns", text, change.netns);
+  options.value("mtu", "mtu", parse_number, change.mtu);
+  options.value("addr-policy", "addr_policy", parse_addr_policy, change.addr_policy);
+  options.value("max-addresses", "max_addresses", parse_number, change.max_addresses);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!slave) return missing("dev NAME");
+  if (!changes_anything(change)) return misuse(fmt::format("nothing to set for \"{}\"", *slave));
+  return LinkSet{*std::move(slave), std::move(change)};
+}
+
+Parsed<Command> link_del(Words words) {
+  std::optional<SlaveWord> slave;
+
+  Options options;
+  options.value("dev", "name", text, slave);
+  options.bare("name", text, slave);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!slave) return missing("dev NAME");
+  return LinkDel{*std::move(slave)};
+}
+
+Parsed<Command> link_show(Words words) {
+  LinkShow command;
+
+  Options options;
+  options.value("dev", "name", text, command.slave);
+  options.value("link", "master", IfName::parse, command.master);
+  if (const auto read = options.read(words); !read) return same(read);
+  return command;
+}
+
+template <class AddrChange>
+Parsed<Command> addr_change(Words words) {
+  std::optional<Prefix> prefix;
+  std::optional<SlaveWord> slave;
+
+  Options options;
+  options.bare("address", Prefix::parse, prefix);
+  options.value("dev", "name", text, slave);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!prefix) return missing("PREFIX");
+  if (!slave) return missing("dev NAME");
+  return AddrChange{*prefix, *std::move(slave)};
+}
+
+Parsed<Command> port_show(Words words) {
+  PortShow command;
+
+  Options options;
+  options.bare("master", IfName::parse, command.master);
+  if (const auto read = options.read(words); !read) return same(read);
+  return command;
+}
+
+// `addr show` and `stats show`: of all slaves, or of one.
+template <class Show>
+Parsed<Command> show_of_slave(Words words) {
+  Show command;
+
+  Options options;
+  options.value("dev", "name", text, command.slave);
+  if (const auto read = options.read(words); !read) return same(read);
+  return command;
+}
+
+Parsed<Command> version(Words words) {
+  if (const auto read = Options{}.read(words); !read) return same(read);
+  return ShowVersion{};
+}
+
+constexpr std::array kRows = {
+    CommandRow{"link", "add",
+               "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode l2 ] [ bridge ]\n"
+               "[ netns { NAME | PID | PATH } ] [ via veth ] [ addr PREFIX ]... [ mtu N ]\n"
+               "[ addr-policy { learn | static } ] [ max-addresses N ]",
+               link_add},
+    CommandRow{"link", "set",
+               "link set [ dev ] NAME [ type ipvlan ] [ mode l2 ] [ bridge ] [ up | down ]\n"
+               "[ netns { NAME | PID | PATH } ] [ mtu N ]\n"
+               "[ addr-policy { learn | static } ] [ max-addresses N ]",
+               link_set},
+    CommandRow{"link", "del", "link del [ dev ] NAME", link_del},
+    CommandRow{"link", "show", "link show [ dev NAME ] [ link MASTER ]", link_show},
+    CommandRow{"addr", "add", "addr add PREFIX dev NAME", addr_change<AddrAdd>},
+    CommandRow{"addr", "del", "addr del PREFIX dev NAME", addr_change<AddrDel>},
+    CommandRow{"addr", "show", "addr show [ dev NAME ]", show_of_slave<AddrShow>},
+    CommandRow{"port", "show", "port show [ MASTER ]", port_show},
+    CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
+    CommandRow{"version", "", "version", version},
+};
+
+}  // namespace
+
+std::span<const CommandRow> commands() {
+  return kRows;
+}
+
+std::span<const CommandRow> commands_of(std::string_view object) {
+  const auto first = std::ranges::find(kRows, object, &CommandRow::object);
+  const auto last = std::find_if(first, kRows.end(), [&](const auto& row) { return row.object != object; });
+  return {first, last};
+}
+
+}  // namespace ipvlanx::cli

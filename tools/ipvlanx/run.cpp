@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "find.h"
+#include "show.h"
+
+namespace ipvlanx::cli {
+
+namespace {
+
+// The daemon has a working directory of its own: a path goes to it from the root.
+std::string seen_by_daemon(const std::string& netns) {
+  if (!netns.contains('/')) return netns;
+  std::error_code unreachable;
+  const auto path = std::filesystem::absolute(netns, unreachable);
+  return unreachable ? netns : path.string();
+}
+
+// Carries out one command. Borrows the client and the command line.
+class Runner {
+ public:
+  Runner(Client& client, const Invocation& invocation) : client_(client), invocation_(invocation) {}
+
+  Result<std::string> operator()(const LinkAdd& command) {
+    api::NewSlave request = command.slave;
+    if (request.netns) request.netns = seen_by_daemon(*request.netns);
+
+    auto slave = client_.add_slave(request);
+    if (!slave) return std::unexpected(slave.error());
+    if (!invocation_.json) return "";
+    return shown(json::links({{*std::move(slave)}}));
+  }
+
+  Result<std::string> operator()(const LinkSet& command) {
+    api::SlaveChange change = command.change;
+    if (change.netns) change.netns = seen_by_daemon(*change.netns);
+
+    const auto slave = find_slave(client_, command.slave);
+    if (!slave) return std::unexpected(slave.error());
+    return nothing(client_.change_slave(SlaveId{slave->id}, change));
+  }
+
+  Result<std::string> operator()(const LinkDel& command) {
+    const auto slave = find_slave(client_, command.slave);
+    if (!slave) return std::unexpected(slave.error());
+    return nothing(client_.delete_slave(SlaveId{slave->id}));
+  }
+
+  Result<std::string> operator()(const LinkShow& command) {
+    const auto slaves = chosen(command.slave, command.master);
+    if (!slaves) return std::unexpected(slaves.error());
+    if (!invocation_.statistics) return shown(*slaves, text::links, json::links);
+
+    const auto counted = with_stats(*slaves);
+    if (!counted) return std::unexpected(counted.error());
+    return shown(*counted, text::links, json::links);
+  }
+
+  Result<std::string> operator()(const AddrAdd& command) {
+    const auto slave = find_slave(client_, command.slave);
+    if (!slave) return std::unexpected(slave.error());
+    return nothing(client_.add_address(SlaveId{slave->id}, {command.prefix}));
+  }
+
+  Result<std::string> operator()(const AddrDel& command) {
+    const auto slave = find_slave(client_, command.slave);
+    if (!slave) return std::unexpected(slave.error());
+    return nothing(client_.delete_address(SlaveId{slave->id}, command.prefix.address));
+  }
+
+  Result<std::string> operator()(const AddrShow& command) {
+    const auto slaves = chosen(command.slave);
+    if (!slaves) return std::unexpected(slaves.error());
+    return shown(*slaves, text::addresses, json::addresses);
+  }
+
+  Result<std::string> operator()(const PortShow& command) {
+    if (!command.master) {
+      const auto ports = client_.ports();
+      if (!ports) return std::unexpected(ports.error());
+      return shown(*ports, text::ports, json::ports);
+    }
+    const auto port = client_.port(command.master->str());
+    if (!port) return std::unexpected(port.error());
+    return shown(ShownPorts{*port}, text::ports, json::ports);
+  }
+
+  Result<std::string> operator()(const StatsShow& command) {
+    const auto slaves = chosen(command.slave);
+    if (!slaves) return std::unexpected(slaves.error());
+    const auto counted = with_stats(*slaves);
+    if (!counted) return std::unexpected(counted.error());
+    return shown(*counted, text::stats, json::stats);
+  }
+
+  Result<std::string> operator()(const ShowVersion&) {
+    const auto version = client_.version();
+    if (!version) return std::unexpected(version.error());
+    return shown(*version, text::version, json::version);
+  }
+
+ private:
+  // The one that is named, or all: of `master`, or of all.
+  Result<ShownSlaves> chosen(const std::optional<SlaveWord>& word, const std::optional<IfName>& master = {}) {
+    if (word) {
+      const auto slave = find_slave(client_, *word, master);
+      if (!slave) return std::unexpected(slave.error());
+      return ShownSlaves{{*slave}};
+    }
+    SlaveFilter filter;
+    if (master) filter.master = master->str();
+    auto slaves = client_.slaves(filter);
+    if (!slaves) return std::unexpected(slaves.error());
+    ShownSlaves out;
+    for (auto& slave : *slaves) out.push_back({std::move(slave)});
+    return out;
+  }
+
+  // A slave may go while we ask: it is left out then.
+  Result<ShownSlaves> with_stats(const ShownSlaves& slaves) {
+    ShownSlaves out;
+    for (const auto& [slave, none] : slaves) {
+      const auto stats = client_.stats(SlaveId{slave.id});
+      if (!stats && stats.error().code == Errc::no_such_slave) continue;
+      if (!stats) return std::unexpected(stats.error());
+      out.push_back({slave, *stats});
+    }
+    return out;
+  }
+
+  template <class Things>
+  std::string shown(const Things& things, std::string (*as_text)(const Things&),
+                    json::Json (*as_json)(const Things&)) const {
+    return invocation_.json ? shown(as_json(things)) : as_text(things);
+  }
+
+  std::string shown(const json::Json& json) const { return json.dump(invocation_.pretty ? 4 : -1) + '\n'; }
+
+  static Result<std::string> nothing(const Result<void>& done) {
+    if (!done) return std::unexpected(done.error());
+    return "";
+  }
+
+  Client& client_;
+  const Invocation& invocation_;
+};
+
+}  // namespace
+
+Result<std::string> run(Client& client, const Invocation& invocation) {
+  return std::visit(Runner{client, invocation}, invocation.command);
+}
+
+}  // namespace ipvlanx::cli

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "show.h"
+
+namespace ipvlanx::cli::json {
+
+namespace {
+
+// nlohmann (before 3.11) writes no std::optional.
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json traffic(const api::TrafficReply& traffic) {
+  return {{"packets", traffic.packets},
+          {"bytes", traffic.bytes},
+          {"multicast", traffic.multicast},
+          {"dropped", traffic.dropped}};
+}
+
+Json address(const api::AddressReply& address) {
+  const auto [family, local, prefixlen] = parts_of(address);
+  return {{"family", family},
+          {"local", local},
+          {"prefixlen", prefixlen},
+          {"origin", address.origin},
+          {"state", address.state}};
+}
+
+Json link(const ShownSlave& shown) {
+  const auto& slave = shown.slave;
+  Json info_data{{"mode", slave.mode}};
+  info_data[slave.flag] = true;
+  Json addresses = Json::array();
+  for (const auto& one : slave.addresses) addresses.push_back(address(one));
+
+  Json out{{"ifindex", or_null(slave.ifindex)},
+           {"ifname", slave.name},
+           {"link", slave.master},
+           {"flags", flags_of(slave)},
+           {"mtu", slave.mtu},
+           {"operstate", slave.up ? "UP" : "DOWN"},
+           {"address", slave.mac},
+           {"linkinfo", {{"info_kind", "ipvlan"}, {"info_data", info_data}}},
+           {"id", slave.id},
+           {"netns", or_null(slave.netns)},
+           {"via", slave.via},
+           {"addresses", addresses},
+           {"addr_policy", slave.addr_policy},
+           {"max_addresses", slave.max_addresses},
+           {"source_guard", false}};
+  if (shown.stats) out["stats"] = {{"rx", traffic(shown.stats->rx)}, {"tx", traffic(shown.stats->tx)}};
+  return out;
+}
+
+}  // namespace
+
+Json links(const ShownSlaves& slaves) {
+  Json out = Json::array();
+  for (const auto& shown : slaves) out.push_back(link(shown));
+  return out;
+}
+
+Json addresses(const ShownSlaves& slaves) {
+  Json out = Json::array();
+  for (const auto& [slave, stats] : slaves) {
+    for (const auto& address : slave.addresses) {
+      out.push_back({{"dev", slave.name},
+                     {"netns", or_null(slave.netns)},
+                     {"address", address.address},
+                     {"origin", address.origin},
+                     {"state", address.state}});
+    }
+  }
+  return out;
+}
+
+Json ports(const ShownPorts& ports) {
+  Json out = Json::array();
+  for (const auto& port : ports) {
+    out.push_back({{"master", port.master},
+                   {"ifindex", port.ifindex},
+                   {"mode", port.mode},
+                   {"flag", port.flag},
+                   {"mac", port.mac},
+                   {"mtu", port.mtu},
+                   {"slaves", port.slaves}});
+  }
+  return out;
+}
+
+Json stats(const ShownSlaves& slaves) {
+  Json out = Json::array();
+  for (const auto& [slave, stats] : slaves) {
+    if (!stats) continue;
+    out.push_back({{"dev", slave.name},
+                   {"netns", or_null(slave.netns)},
+                   {"rx", traffic(stats->rx)},
+                   {"tx", traffic(stats->tx)},
+                   {"drops", stats->drops}});
+  }
+  return out;
+}
+
+Json version(const api::VersionReply& version) {
+  return {{"version", version.version}, {"api", version.api}, {"kernel", version.kernel}};
+}
+
+}  // namespace ipvlanx::cli::json

@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What has to be installed on a fresh Debian 12, and how do scripts install it?
+# Sourced by tools/test and tools/demo.
+
+# To build the programs.
+ipvlanx_build_packages=(
+  build-essential g++ clang-19 bpftool cmake ninja-build pkg-config
+  libbpf-dev libelf-dev zlib1g-dev libmnl-dev libsystemd-dev
+  nlohmann-json3-dev libboost-dev libfmt-dev libspdlog-dev libcli11-dev
+)
+# To run tools/demo.
+ipvlanx_demo_packages=(
+  bpftool iproute2 iputils-ping iperf3 jq tcpdump util-linux
+)
+# To run all tests.
+ipvlanx_test_packages=(
+  "${ipvlanx_demo_packages[@]}"
+  catch2 clang-format-19 clang-tidy-19 git libclang-rt-19-dev libtins-dev
+  python3 python3-pytest python3-scapy
+  dnsmasq-base ethtool iputils-arping ndisc6 udhcpc
+)
+
+# install_packages PACKAGE...: those that are missing, with one `apt-get update`. One
+# line of progress per package; all that apt says is shown when it fails.
+install_packages() {
+  local missing=() package log
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == "install ok installed" ]] ||
+      missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  echo "-- installing ${missing[*]}"
+  log=$(mktemp)
+  if ! {
+    apt_get update &&
+      apt_get install --download-only "${missing[@]}" &&
+      # Interrupted while it unpacks, dpkg would leave the machine's packages broken.
+      (trap '' INT TERM HUP && apt_get install "${missing[@]}")
+  } 2>&1 | tee "$log" | sed -un -e 's/^Setting up \([^ ]*\).*/   \1/p'; then
+    cat "$log" >&2
+    rm -f "$log"
+    echo "could not install: ${missing[*]}" >&2
+    return 1
+  fi
+  rm -f "$log"
+}
+
+# Never asks; waits while another apt holds the lock.
+apt_get() {
+  DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300 \
+    -o APT::Install-Recommends=false "$@" </dev/null
+}
