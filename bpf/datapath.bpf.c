@@ -12,6 +12,8 @@
  * Rule numbers are those of SEMANTICS.md, functions those of
  * drivers/net/ipvlan/ipvlan_core.c.
  */
+#include <linux/if_packet.h>
+
 #include "deliver.bpf.h"
 #include "fanout.bpf.h"
 #include "lookup.bpf.h"
@@ -53,7 +55,10 @@ int ipvx_master_rx(struct __sk_buff *skb)
 	struct ethhdr *eth = take(&c, sizeof(*eth));
 	struct ipvx_addr *addr;
 
-	if (!eth)
+	/* The host's own multicast on its way back to it comes from no wire,
+	 * and without an Ethernet header.
+	 */
+	if (!eth || skb->pkt_type == PACKET_LOOPBACK)
 		return keep_for_host(skb);
 	if (is_group_address(eth->h_dest))
 		return rx_group(skb, c, eth);

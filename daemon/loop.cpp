@@ -8,6 +8,7 @@
 #include <exception>
 #include <set>
 
+#include "into.h"
 #include "session.h"
 
 namespace ipvlanx::daemon {
@@ -17,10 +18,6 @@ namespace asio = boost::asio;
 namespace {
 
 using ErrorCode = boost::system::error_code;
-
-auto into(ErrorCode& error) {
-  return asio::redirect_error(asio::use_awaitable, error);
-}
 
 // Asio closes the descriptors it is given; ours have owners.
 int duplicate(int fd) {
@@ -76,8 +73,10 @@ class Loop::Impl {
         spdlog::warn("accept: {}", error.message());
         co_await pause();
       } else if (sessions_.size() == kMostSessions) {
-        spdlog::warn("more than {} connections: one more was closed", kMostSessions);
+        if (!std::exchange(full_, true))
+          spdlog::warn("{} connections: more are closed at once", kMostSessions);
       } else {
+        full_ = false;
         start(serve(std::move(socket)));
       }
     }
@@ -124,6 +123,7 @@ class Loop::Impl {
   asio::posix::stream_descriptor notices_;
   asio::steady_timer pause_{context_};
   std::set<Session*> sessions_;
+  bool full_ = false;  // has been said
   bool stopping_ = false;
 };
 

@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "into.h"
+
 namespace ipvlanx::daemon {
 
 namespace asio = boost::asio;
@@ -13,11 +15,6 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 namespace {
-
-// Errors come back as values.
-auto into(boost::system::error_code& error) {
-  return asio::redirect_error(asio::use_awaitable, error);
-}
 
 uid_t peer_uid(int socket) {
   ucred peer{.uid = static_cast<uid_t>(-1)};
@@ -53,11 +50,12 @@ asio::awaitable<void> Session::run() {
     parser.header_limit(kMostHeaderBytes);
     parser.body_limit(kMostBodyBytes);
     if (const ErrorCode error = co_await read(parser)) {
-      if (is_clients_mistake(error)) co_await refuse(error, parser);
+      if (is_clients_mistake(error)) co_await refuse(error, parser.get());
       co_return;
     }
 
-    auto& message = parser.get();
+    Message& message = parser.get();
+    const After after = message.keep_alive() ? After::next_request : After::close;
     const Request request{.method = std::string{message.method_string()},
                           .target = std::string{message.target()},
                           .body = std::move(message.body()),
@@ -68,8 +66,8 @@ asio::awaitable<void> Session::run() {
       co_await stream_events(std::move(reply));
       co_return;
     }
-    const ErrorCode error = co_await write(reply, parser);
-    if (error || !parser.keep_alive()) co_return;
+    const ErrorCode error = co_await write(reply, message, after);
+    if (error || after == After::close) co_return;
   }
 }
 
@@ -95,13 +93,13 @@ asio::awaitable<Session::ErrorCode> Session::read(Parser& parser) {
   co_return error;
 }
 
-asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Parser& parser) {
+asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Message& request, After after) {
   http::response<http::string_body> response;
-  response.version(parser.get().version());
-  response.keep_alive(parser.keep_alive());
+  response.version(request.version());
+  response.keep_alive(after == After::next_request);
   set_head(response, reply);
-  if (parser.get().method() != http::verb::head) response.body() = reply.body;
-  response.prepare_payload();
+  if (request.method() != http::verb::head) response.body() = reply.body;
+  if (response.result() != http::status::no_content) response.prepare_payload();
 
   ErrorCode error;
   stream_.expires_after(kWriteTime);
@@ -109,11 +107,11 @@ asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Par
   co_return error;
 }
 
-asio::awaitable<void> Session::refuse(ErrorCode mistake, const Parser& parser) {
+asio::awaitable<void> Session::refuse(ErrorCode mistake, const Message& request) {
   const Error problem = mistake == http::error::body_limit
                             ? Error{Errc::body_too_large, "the body is larger than 1 MiB"}
                             : Error{Errc::bad_request, fmt::format("not HTTP: {}", mistake.message())};
-  if (co_await write(problem_reply(problem), parser)) co_return;
+  if (co_await write(problem_reply(problem), request, After::close)) co_return;
 
   // The client may still be writing. Closing now would break its pipe before it has
   // read why; so listen to the end, but not for long.

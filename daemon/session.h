@@ -33,10 +33,12 @@ class Session {
  private:
   using ErrorCode = boost::system::error_code;
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  using Message = boost::beast::http::request<boost::beast::http::string_body>;
+  enum class After { next_request, close };
 
   boost::asio::awaitable<ErrorCode> read(Parser& parser);
-  boost::asio::awaitable<ErrorCode> write(const Reply& reply, const Parser& parser);
-  boost::asio::awaitable<void> refuse(ErrorCode mistake, const Parser& parser);
+  boost::asio::awaitable<ErrorCode> write(const Reply& reply, const Message& request, After after);
+  boost::asio::awaitable<void> refuse(ErrorCode mistake, const Message& request);
   boost::asio::awaitable<void> stream_events(Reply reply);
   void end_with_the_client();
 

@@ -48,15 +48,17 @@ Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
     if (!found) return std::unexpected(Error{found.error()}.at("netns"));
     netns = *found;
   }
-  return run(AddSlave{.master = *std::move(master),
-                      .name = request.name,
-                      .netns = netns,
-                      .mode = request.mode,
-                      .flag = request.flag,
-                      .mtu = request.mtu,
-                      .addr_policy = request.addr_policy,
-                      .max_addresses = request.max_addresses,
-                      .addresses = request.addresses});
+  auto id = run(AddSlave{.master = *std::move(master),
+                         .name = request.name,
+                         .netns = netns,
+                         .mode = request.mode,
+                         .flag = request.flag,
+                         .mtu = request.mtu,
+                         .addr_policy = request.addr_policy,
+                         .max_addresses = request.max_addresses,
+                         .addresses = request.addresses});
+  if (!id && id.error().code == Errc::name_in_use) return std::unexpected(std::move(id.error()).at("name"));
+  return id;
 }
 
 Result<void> Controller::change_slave(SlaveId id, const api::SlaveChange& request) {
@@ -72,7 +74,11 @@ Result<void> Controller::change_slave(SlaveId id, const api::SlaveChange& reques
     if (!found) return std::unexpected(Error{found.error()}.at("netns"));
     change.netns = *found;
   }
-  if (auto done = run(change); !done) return std::unexpected(done.error());
+  auto done = run(change);
+  if (!done && done.error().code == Errc::name_in_use) {
+    return std::unexpected(std::move(done.error()).at("netns"));  // its name is taken there
+  }
+  if (!done) return std::unexpected(done.error());
   // A new policy, limit or namespace may show other addresses.
   return refresh(id);
 }

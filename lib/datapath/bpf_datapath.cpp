@@ -20,7 +20,8 @@ namespace ipvlanx {
 namespace {
 
 // libbpf explains itself through one callback of the whole process; what it said
-// last belongs into the error that follows.
+// since the load began belongs into the error that follows. Its first line names the
+// cause, its last only the failure.
 std::string& libbpf_said() {
   static std::string text;
   return text;
@@ -30,13 +31,15 @@ int listen_to_libbpf(libbpf_print_level level, const char* format, va_list argum
   if (level != LIBBPF_WARN) return 0;
   char line[512];
   const int length = std::vsnprintf(line, sizeof line, format, arguments);
-  libbpf_said() = length > 0 ? line : "";
+  constexpr std::size_t kEnough = 1024;
+  if (length > 0 && libbpf_said().size() < kEnough) libbpf_said() += line;
   return length;
 }
 
 std::unexpected<Error> libbpf_error(std::string_view what, int error) {
   std::string said = libbpf_said();
   while (said.ends_with('\n')) said.pop_back();
+  for (auto at = said.find('\n'); at != said.npos; at = said.find('\n', at)) said.replace(at, 1, "; ");
   return fail(Errc::kernel_refused, fmt::format("{}: {}{}", what, std::generic_category().message(error),
                                                 said.empty() ? "" : fmt::format(" ({})", said)));
 }
@@ -64,6 +67,7 @@ Result<void> check_abi(const Pins& pins) {
 }
 
 Result<Skeleton::Pointer> load(const Pins& pins, const DatapathOptions& options) {
+  libbpf_said().clear();
   if (auto fit = check_abi(pins); !fit) return std::unexpected(fit.error());
   Skeleton::Pointer skeleton{datapath_bpf__open()};
   if (!skeleton) return libbpf_error("open BPF object", errno);
@@ -110,8 +114,12 @@ class BpfDatapath final : public Datapath {
   // What the daemon before us attached runs this build's programs from now on. An
   // interface that is gone has lost its program anyway.
   void take_over() {
-    for (const ipvx_port_key& key : ports_.keys()) (void)attach_master(IfIndex{key.master});
-    for (const ipvx_slave_key& key : slaves_.keys()) (void)attach_host_end(IfIndex{key.host_end});
+    for (const ipvx_port_key& key : ports_.keys()) {
+      (void)hooks_.adopt(master_rx(IfIndex{key.master}), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
+    }
+    for (const ipvx_slave_key& key : slaves_.keys()) {
+      (void)hooks_.adopt(slave_tx(IfIndex{key.host_end}), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
+    }
   }
 
   Result<void> write(const PortRow& row) override {

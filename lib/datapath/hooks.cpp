@@ -56,6 +56,10 @@ Result<void> attach_tcx(const Hook& hook, int program_fd) {
   return {};
 }
 
+bool is_of_the_past(const Hook& hook) {
+  return ::access(hook.pin.c_str(), F_OK) == 0 && !open_live_link(hook);
+}
+
 Result<void> detach_tcx(const Hook& hook) {
   // Detached now, not when the kernel gets round to releasing the link.
   if (const UniqueFd link = open_live_link(hook)) bpf_link_detach(link.get());
@@ -119,6 +123,11 @@ Result<void> Hooks::attach(const Hook& hook, int program_fd) const {
   if (done) return done;
   return std::unexpected(
       std::move(done.error()).within(fmt::format("TC ingress of interface {}", number(hook.interface))));
+}
+
+Result<void> Hooks::adopt(const Hook& hook, int program_fd) const {
+  if (kind_ == Kind::tcx && is_of_the_past(hook)) return {};
+  return attach(hook, program_fd);
 }
 
 Result<void> Hooks::detach(const Hook& hook) const {

@@ -23,6 +23,9 @@ class Hooks {
 
   // Attaches the program, or replaces the one that is attached, atomically.
   Result<void> attach(const Hook& hook, int program_fd) const;
+  // As attach(), for a program that an earlier daemon attached: nothing where its pin
+  // says that the interface is gone, for its number may be a stranger's by now.
+  Result<void> adopt(const Hook& hook, int program_fd) const;
   // Success when it is not there, or its interface is gone.
   Result<void> detach(const Hook& hook) const;
 

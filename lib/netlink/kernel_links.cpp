@@ -160,7 +160,8 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   const auto name = host_end_name(pair.slave);
   const auto host_end = read_link(host_, name);
   if (!host_end) return refused(fmt::format("read new interface '{}'", name.str()), host_end.error());
-  if (!host_end->peer) {
+  const auto container_end = host_end->peer;
+  if (!container_end) {
     return fail(
         Errc::netns_gone,
         fmt::format("the namespace of interface '{}' went away while it was created", pair.name.str()));
@@ -171,9 +172,9 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   const auto up = set_link_up(host_, host_end->ifindex, true);
   if (!up) return refused(fmt::format("set '{}' up", name.str()), up.error());
 
-  const auto separated = separate_link_locals(*host_end->peer, pair.slave, pair.mac);
+  const auto separated = separate_link_locals(*container_end, pair.slave, pair.mac);
   if (!separated) return std::unexpected(separated.error());
-  return Ends{.host_end = host_end->ifindex, .container_end = *host_end->peer};
+  return Ends{.host_end = host_end->ifindex, .container_end = *container_end};
 }
 
 // The kernel does not say which of the two names was taken.
@@ -208,19 +209,20 @@ Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
     const auto here = read_link(host_, {.netns = std::nullopt, .ifindex = host_end});
     if (!here && here.error().number == ENODEV) return gone();
     if (!here) return refused(what, here.error());
-    if (here->kind != "veth" || !here->peer) return gone();
+    const auto place = here->peer;
+    if (here->kind != "veth" || !place) return gone();
 
     // From here on the slave may move away, or its namespace end: then the host end
     // is asked again where it is.
-    const auto there = read_link(host_, *here->peer);
-    const auto addresses = there ? read_addresses(host_, *here->peer) : std::unexpected(there.error());
+    const auto there = read_link(host_, *place);
+    const auto addresses = there ? read_addresses(host_, *place) : std::unexpected(there.error());
     if (!addresses) {
       moving = addresses.error();
       if (is_gone(moving)) continue;
       return refused(what, moving);
     }
 
-    SlaveLink slave{.place = *here->peer,
+    SlaveLink slave{.place = *place,
                     .name = presentable(there->name),
                     .mac = there->mac,
                     .mtu = there->mtu,

@@ -69,7 +69,7 @@ Answer<void> move_link(NetlinkSocket& socket, IfIndex ifindex, const UniqueFd& t
 Answer<void> set_addr_gen_mode(NetlinkSocket& socket, IfIndex ifindex, std::uint8_t mode) {
   const auto link = read_link(socket, Place{.netns = std::nullopt, .ifindex = ifindex});
   if (!link) return std::unexpected(link.error());
-  if (!link->addr_gen_mode || *link->addr_gen_mode == mode) return {};
+  if (link->addr_gen_mode.value_or(mode) == mode) return {};
 
   auto request = set_link(ifindex);
   request.nest(IFLA_AF_SPEC,

@@ -16,7 +16,8 @@ Prefix link_local(std::uint8_t first, const MacAddress& mac, std::uint16_t middl
   const std::array<std::uint8_t, 8> interface{first, byte[1], byte[2], high, low, byte[3], byte[4], byte[5]};
   std::array<std::uint8_t, 16> address{0xfe, 0x80};
   std::ranges::copy(interface, address.begin() + 8);
-  return {.address = *IpAddress::from_bytes(address), .length = 64};
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): 16 bytes are an address
+  return {.address = IpAddress::from_bytes(address).value(), .length = 64};
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ std::optional<std::uint32_t> Attributes::u32(std::uint16_t attribute) const {
 
 std::string_view Attributes::text(std::uint16_t attribute) const {
   const auto value = payload(attribute);
-  return {value.data(), strnlen(value.data(), value.size())};
+  const std::string_view padded{value.data(), value.size()};
+  return padded.substr(0, padded.find('\0'));
 }
 
 std::span<const std::uint8_t> Attributes::bytes(std::uint16_t attribute) const {

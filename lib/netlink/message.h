@@ -75,8 +75,6 @@ class Reply {
  public:
   explicit Reply(const nlmsghdr& message);
 
-  std::uint16_t type() const { return message()->nlmsg_type; }
-
   // The fixed part; zeros where the message is too short to have one.
   template <class Header>
   Header header() const {

@@ -18,7 +18,7 @@ namespace ipvlanx {
 
 namespace {
 
-constexpr std::string_view kRunNetns = "/run/netns/";
+const std::string kRunNetns = "/run/netns/";
 
 bool is_number(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
@@ -29,7 +29,7 @@ std::string path_of_process(std::string_view pid) {
 }
 
 // Names in a directory; none where there is no such directory.
-std::vector<std::string> entries(const char* directory) {
+std::vector<std::string> entries(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;
   for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
@@ -89,7 +89,7 @@ Result<UniqueFd> open_netns(const std::string& path) {
 
 std::vector<std::string> netns_candidates() {
   std::vector<std::string> paths;
-  for (const auto& name : entries(kRunNetns.data())) paths.push_back(fmt::format("{}{}", kRunNetns, name));
+  for (const auto& name : entries(kRunNetns)) paths.push_back(fmt::format("{}{}", kRunNetns, name));
   for (const auto& name : entries("/proc")) {
     if (is_number(name)) paths.push_back(path_of_process(name));
   }

@@ -83,10 +83,10 @@ std::optional<UniqueFd> NetnsFinder::search(Nsid nsid) {
     if (!seen.emplace(status.st_dev, status.st_ino).second) continue;
     auto netns = open_netns(path);
     if (!netns) continue;
-    const auto current = nsid_of(host_, *netns);
-    if (!current || !*current) continue;
-    paths_.insert_or_assign(**current, path);
-    if (**current == nsid) return std::move(*netns);
+    const auto current = nsid_of(host_, *netns).value_or(std::nullopt);
+    if (!current) continue;
+    paths_.insert_or_assign(*current, path);
+    if (*current == nsid) return std::move(*netns);
   }
   return std::nullopt;
 }

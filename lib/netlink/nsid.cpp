@@ -28,9 +28,9 @@ Answer<std::optional<Nsid>> nsid_of(NetlinkSocket& host, const UniqueFd& netns) 
 }
 
 Answer<Nsid> assign_nsid(NetlinkSocket& host, const UniqueFd& netns) {
-  const auto present = nsid_of(host, netns);
-  if (!present) return std::unexpected(present.error());
-  if (*present) return **present;
+  const auto before = nsid_of(host, netns);
+  if (!before) return std::unexpected(before.error());
+  if (const auto nsid = *before) return *nsid;
 
   auto request = about(RTM_NEWNSID, netns);
   request.put_u32(NETNSA_NSID, static_cast<std::uint32_t>(NETNSA_NSID_NOT_ASSIGNED));  // the kernel chooses
@@ -38,10 +38,10 @@ Answer<Nsid> assign_nsid(NetlinkSocket& host, const UniqueFd& netns) {
   // EEXIST: somebody was faster; their number is as good.
   if (!assigned && assigned.error().number != EEXIST) return std::unexpected(assigned.error());
 
-  const auto now = nsid_of(host, netns);
-  if (!now) return std::unexpected(now.error());
-  if (!*now) return std::unexpected(KernelError{.number = ENOSPC});
-  return **now;
+  const auto after = nsid_of(host, netns);
+  if (!after) return std::unexpected(after.error());
+  if (const auto nsid = *after) return *nsid;
+  return std::unexpected(KernelError{.number = ENOSPC});
 }
 
 }  // namespace ipvlanx

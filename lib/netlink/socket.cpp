@@ -74,7 +74,7 @@ Result<NetlinkSocket> NetlinkSocket::open() {
 Result<NetlinkSocket> NetlinkSocket::open_in(const UniqueFd& netns) {
   // A socket stays in the namespace its thread was in, so a thread goes there to open
   // it and ends: the caller's thread never has to find its way back.
-  Result<NetlinkSocket> socket = kernel_error("start a thread for a network namespace", EAGAIN);
+  Result<NetlinkSocket> socket = kernel_error("enter a network namespace", EAGAIN);
   try {
     std::thread{[&] {
       if (::setns(netns.get(), CLONE_NEWNET) != 0) {
@@ -83,7 +83,8 @@ Result<NetlinkSocket> NetlinkSocket::open_in(const UniqueFd& netns) {
         socket = open();
       }
     }}.join();
-  } catch (const std::system_error&) {  // no thread: `socket` says so already
+  } catch (const std::system_error& no_thread) {
+    return kernel_error("start a thread for a network namespace", no_thread.code().value());
   }
   return socket;
 }

@@ -52,7 +52,8 @@ Bytes arp_packet(unsigned operation) {
 
 }  // namespace
 
-Frame::Frame(std::uint16_t ethertype, Bytes behind) : ethertype_(ethertype), behind_(std::move(behind)) {}
+Frame::Frame(std::uint16_t ethertype, Bytes behind) : ethertype_(ethertype), behind_(std::move(behind)) {
+}
 
 Frame Frame::changed(std::size_t offset, Bytes bytes) const {
   Frame frame = *this;

@@ -75,11 +75,11 @@ class Frame {
   unsigned segment_ = 0;
 };
 
-Frame ipv4();          // UDP 10.9.9.9 → 10.8.8.8, 8 + 18 bytes
-Frame ipv6();          // UDP 2001:db8::9 → 2001:db8::8
-Frame tcp_ipv4();      // as ipv4(), with a TCP header
-Frame arp_request();   // from 10.9.9.9
-Frame arp_reply();     // from 10.9.9.9
+Frame ipv4();                                 // UDP 10.9.9.9 → 10.8.8.8, 8 + 18 bytes
+Frame ipv6();                                 // UDP 2001:db8::9 → 2001:db8::8
+Frame tcp_ipv4();                             // as ipv4(), with a TCP header
+Frame arp_request();                          // from 10.9.9.9
+Frame arp_reply();                            // from 10.9.9.9
 Frame solicitation(std::string_view target);  // ICMPv6 NS from 2001:db8::9 to 2001:db8::8
 
 std::string hex(const Bytes& bytes);

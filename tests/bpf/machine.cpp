@@ -3,17 +3,26 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 
 #include "ipvlanx/base/unique_fd.h"
@@ -47,9 +56,28 @@ int make_namespace(Space space) {
   return namespace_of(space) ? 0 : errno;
 }
 
+// bpf(BPF_LINK_CREATE, …) fails as it does for an attach type the kernel does not know.
+int refuse_links() {
+  constexpr auto kCommand = static_cast<std::uint32_t>(offsetof(seccomp_data, args[0]));
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kCommand),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BPF_LINK_CREATE, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{static_cast<unsigned short>(std::size(rules)), rules};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return errno;
+  return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) < 0 ? errno : 0;
+}
+
 }  // namespace
 
 int enter_private_machine() {
+  if (std::getenv(kWithoutTcx) != nullptr) {
+    if (const int error = refuse_links(); error != 0) return error;
+  }
   if (::unshare(CLONE_NEWNS) < 0) return errno;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return errno;
   if (::mount("bpf", kBpffs, "bpf", 0, "mode=0700") < 0) return errno;
@@ -113,6 +141,23 @@ IfIndex index_of(Space space, const std::string& interface) {
   IfIndex index{};
   inside(space, [&] { index = IfIndex{::if_nametoindex(interface.c_str())}; });
   return index;
+}
+
+void wait_for_carrier(Space space, const std::string& interface) {
+  inside(space, [&] {
+    const UniqueFd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    ifreq request{};
+    interface.copy(request.ifr_name, IFNAMSIZ - 1);
+    for (int i = 0; i < 5000; ++i) {
+      if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_RUNNING)) {
+        // Its queue is opened under the same lock that this takes.
+        ::ioctl(socket.get(), SIOCSIFFLAGS, &request);
+        return;
+      }
+      ::usleep(1000);
+    }
+    throw std::runtime_error(interface + " has no carrier");
+  });
 }
 
 std::string output_of(const std::string& command) {

@@ -13,6 +13,9 @@ namespace ipvlanx::test {
 
 inline constexpr const char* kBpffs = "/sys/fs/bpf";
 
+// In the environment: to this process and its children the kernel refuses TCX links.
+inline constexpr const char* kWithoutTcx = "IPVLANX_TESTS_WITHOUT_TCX";
+
 // Called once, by main. Returns 0 or an errno.
 int enter_private_machine();
 
@@ -28,6 +31,10 @@ void inside(Space space, const std::function<void()>& work);
 
 // 0 where there is none.
 IfIndex index_of(Space space, const std::string& interface);
+
+// An interface that was set up sends nothing before the kernel, some time later, has
+// seen its carrier.
+void wait_for_carrier(Space space, const std::string& interface);
 
 // What this command prints, in the host's namespace. Throws unless it exits with 0.
 std::string output_of(const std::string& command);

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/virtio_net.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -16,6 +15,17 @@
 namespace ipvlanx::test {
 
 namespace {
+
+// struct virtio_net_hdr, whose own header is no C++.
+struct VirtioHeader {
+  std::uint8_t flags;     // 1: checksum is to do
+  std::uint8_t gso_type;  // 1: TCP over IPv4
+  std::uint16_t header_length;
+  std::uint16_t gso_size;
+  std::uint16_t checksum_start;
+  std::uint16_t checksum_offset;
+};
+static_assert(sizeof(VirtioHeader) == 10);
 
 void require(bool good, const char* what) {
   if (!good) throw std::system_error(errno, std::generic_category(), what);
@@ -55,15 +65,15 @@ PacketSocket PacketSocket::stack(Space space, const std::string& interface, std:
 }
 
 void PacketSocket::send(const Bytes& frame, unsigned segment, unsigned linear) const {
-  virtio_net_hdr header{};
-  header.hdr_len = static_cast<std::uint16_t>(linear);
+  VirtioHeader header{};
+  header.header_length = static_cast<std::uint16_t>(linear);
   if (segment > 0) {
-    header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-    header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+    header.flags = 1;
+    header.gso_type = 1;
     header.gso_size = static_cast<std::uint16_t>(segment);
-    header.csum_start = 34;
-    header.csum_offset = 16;
-    if (linear == 0) header.hdr_len = 54;
+    header.checksum_start = 34;
+    header.checksum_offset = 16;
+    if (linear == 0) header.header_length = 54;
   }
   iovec parts[] = {{&header, sizeof header}, {const_cast<std::uint8_t*>(frame.data()), frame.size()}};
   require(::writev(fd_.get(), parts, 2) == static_cast<ssize_t>(sizeof header + frame.size()), "send");
@@ -73,7 +83,7 @@ std::optional<Bytes> PacketSocket::receive(std::chrono::milliseconds patience) c
   for (;;) {
     pollfd ready{fd_.get(), POLLIN, 0};
     if (::poll(&ready, 1, static_cast<int>(patience.count())) <= 0) return std::nullopt;
-    virtio_net_hdr header{};
+    VirtioHeader header{};
     Bytes frame(256 * 1024);
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(tpacket_auxdata))];
     sockaddr_ll from{};
@@ -86,6 +96,7 @@ std::optional<Bytes> PacketSocket::receive(std::chrono::milliseconds patience) c
                    .msg_controllen = sizeof control,
                    .msg_flags = 0};
     const ssize_t got = ::recvmsg(fd_.get(), &message, 0);
+    if (got < 0 && errno == ENETDOWN) return std::nullopt;  // the interface is gone
     require(got >= static_cast<ssize_t>(sizeof header), "receive");
     if ((from.sll_pkttype == PACKET_OUTGOING) != outgoing_) continue;
     frame.resize(static_cast<std::size_t>(got) - sizeof header);

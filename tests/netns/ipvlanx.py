@@ -57,12 +57,14 @@ class Answer:
 
 
 class Events:
-    """What GET /v1/events says, from event `since` on, while the `with` block runs."""
+    """What GET /v1/events says while the `with` block runs: of what happens from now on, or of
+    what came after event number `since`."""
 
-    def __init__(self, path: str, since: int) -> None:
+    def __init__(self, path: str, since: int | None) -> None:
         self.seen: list[dict] = []
         self._connection = _UnixConnection(path, timeout=60)
-        self._connection.request("GET", f"/v1/events?since={since}")
+        query = "" if since is None else f"?since={since}"
+        self._connection.request("GET", f"/v1/events{query}")
         self._reply = self._connection.getresponse()
         assert self._reply.status == 200, self._reply.read()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -204,7 +206,7 @@ class Daemon:
         assert answer.status == 200, f"GET {path}: {answer}"
         return answer.body
 
-    def events(self, since: int = 0) -> Events:
+    def events(self, since: int | None = None) -> Events:
         return Events(self.socket, since)
 
     def pins(self) -> list[str]:

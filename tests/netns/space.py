@@ -189,7 +189,7 @@ def tcp_exchange(client: Netns, server: Netns, address: str, size: int = 300_000
     assert bytes(received) == payload, f"{client.name} -> {address}: the bytes changed"
 
 
-def iperf(client: Netns, server: Netns, address: str, seconds: float = 1) -> dict:
+def iperf(client: Netns, server: Netns, address: str, seconds: int = 1) -> dict:
     """iperf3's report of one TCP stream from `client` to `address`."""
     listener = server.spawn(
         "iperf3", "-s", "-1", "--forceflush", "-B", address,

@@ -171,6 +171,9 @@ TEST_CASE("requests that name what is not there") {
   check({.master = if_name("m9"), .name = if_name("a0"), .mode = Mode::l2}, Errc::no_such_master, "master");
   check({.master = if_name("m0"), .name = if_name("a0"), .netns = "nowhere", .mode = Mode::l2},
         Errc::netns_gone, "netns");
+  world.add("a0");
+  check({.master = if_name("m0"), .name = if_name("a0"), .netns = "ns0", .mode = Mode::l2}, Errc::name_in_use,
+        "name");
   CHECK(world.controller.delete_slave(SlaveId{5}).error().code == Errc::no_such_slave);
   CHECK(world.controller.stats(SlaveId{5}).error().code == Errc::no_such_slave);
 }

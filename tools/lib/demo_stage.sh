@@ -35,11 +35,18 @@ show_part() {
   local pattern=$1 file=$2
   shift 2
   echo "# $* | grep -E '$pattern'"
-  if ! waited "$@" >"$file" 2>&1; then
+  if ! waited into_file "$file" "$@"; then
     cat "$file"
     return 1
   fi
   grep -E "$pattern" "$file"
+}
+
+# For a subshell: becomes the command, which writes to FILE.
+into_file() {
+  local file=$1
+  shift
+  exec "$@" >"$file" 2>&1
 }
 
 # --------------------------------------------------------------------- processes

@@ -11,7 +11,7 @@ ipvlanx_build_packages=(
 )
 # To run tools/demo.
 ipvlanx_demo_packages=(
-  bpftool iproute2 iputils-ping iperf3 jq tcpdump util-linux
+  bpftool iproute2 iputils-ping iperf3 jq mount tcpdump util-linux
 )
 # To run all tests.
 ipvlanx_test_packages=(
