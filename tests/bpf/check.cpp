@@ -77,9 +77,7 @@ std::uint64_t ends(const Entry& entry, const Counters& counted) {
 }
 
 std::string master_of(const Given& given, const Entry& entry) {
-  if (!entry.of_slave()) return entry.owner;
-  const IfIndex master = given.slave_row(entry.owner).master;
-  return given.index("m0") == master ? "m0" : "m1";
+  return entry.of_slave() ? given.master_of(entry.owner) : entry.owner;
 }
 
 Heard expected_ears(const Given& given, const Entry& entry, const Bytes& frame, const Verdict& verdict) {

@@ -61,6 +61,7 @@ class Given {
 
   IfIndex index(const std::string& interface) const { return index_of(Space::host, interface); }
   SlaveId id(const std::string& slave) const { return slaves_.at(slave).id; }
+  const std::string& master_of(const std::string& slave) const { return slaves_.at(slave).master; }
   std::string host_end(const std::string& slave) const;
   PortRow port_row(const std::string& master) const;
   SlaveRow slave_row(const std::string& slave) const;

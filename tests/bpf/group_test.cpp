@@ -47,7 +47,7 @@ TEST_CASE("a slot without a member is a gap") {
         passed_to_host().copied_to({"web0", "web1"}));
   // Slots end where the port's row says.
   PortRow shorter = given.port_row("m0");
-  shorter.slots = 1;
+  shorter.slots = 2;
   need(given.datapath().write(shorter));
   check(given, given.wire("m0"), arp_request().to_mac(kBroadcast), passed_to_host().copied_to({"web0"}));
 }

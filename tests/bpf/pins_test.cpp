@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where may the data path pin itself, and who may use what is there? DESIGN.md 4.
 #include <bpf/bpf.h>
-#include <sys/mount.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -34,10 +34,11 @@ void set_pinned_abi(const std::string& root, std::uint32_t version) {
 
 TEST_CASE("a pin root is on a bpffs, and on the one that PID 1 sees") {
   const std::string here = std::string{kBpffs} + "/place";
-  CHECK(refusal({.pin_root = "/tmp/ipvlanx-test", .allow_private_bpffs = true}).code == Errc::kernel_refused);
-  CHECK_THAT(refusal({.pin_root = "/tmp/ipvlanx-test", .allow_private_bpffs = true}).message,
-             Contains("/tmp is no bpffs"));
-  CHECK(!std::filesystem::exists("/tmp/ipvlanx-test"));
+  const std::string elsewhere = "/tmp/ipvlanx-bpf-tests-" + std::to_string(::getpid());
+  const Error no_bpffs = refusal({.pin_root = elsewhere, .allow_private_bpffs = true});
+  CHECK(no_bpffs.code == Errc::kernel_refused);
+  CHECK_THAT(no_bpffs.message, Contains("/tmp is no bpffs"));
+  CHECK(!std::filesystem::exists(elsewhere));
 
   CHECK(refusal({.pin_root = here}).code == Errc::kernel_refused);
   CHECK_THAT(refusal({.pin_root = here}).message, Contains("PID 1"));

@@ -57,9 +57,8 @@ class Netns:
     def run(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess:
         done = subprocess.run(self.argv(*words), capture_output=True, text=True, **options)
         if check:
-            assert done.returncode == 0, (
-                f"{self.name}# {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-            )
+            said = f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+            assert done.returncode == 0, f"{self.name}# {' '.join(words)}: {said}"
         return done
 
     def spawn(self, *words: str, **options: Any) -> subprocess.Popen:
@@ -81,6 +80,15 @@ class Netns:
 
     def addresses(self, interface: str) -> list[dict]:
         return self.ip_json(f"addr show dev {interface}")[0]["addr_info"]
+
+    def wait_for_addresses(self, interface: str) -> None:
+        """Until duplicate address detection is over, and found none."""
+
+        def over() -> bool:
+            return not any(row.get("tentative") for row in self.addresses(interface))
+
+        eventually(f"{self.name}: addresses of {interface} are not tentative", over)
+        assert not any(row.get("dadfailed") for row in self.addresses(interface))
 
     # -------------------------------------------------------- this process, inside
 

@@ -258,7 +258,8 @@ def test_our_own_broadcast_coming_back_is_not_copied_again(pair: Topology) -> No
     """Rule 12: the master's MAC and a slave's address as source."""
     back = Ether(src=pair.mac, dst="ff:ff:ff:ff:ff:ff") / echo_reply(A[4], "255.255.255.255")
     stay_with_the_host(pair, back)
-    foreign = Ether(src=pair.mac, dst="ff:ff:ff:ff:ff:ff") / echo_reply(NOBODY[4], "255.255.255.255")
+    foreign = back.copy()
+    foreign[IP].src = NOBODY[4]
     b = pair.slaves[1]
     with Sender(pair.external, "x0") as sender, Capture(b.netns, b.name) as at_b:
         sender.send(foreign)

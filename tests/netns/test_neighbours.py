@@ -174,11 +174,8 @@ def test_link_local_addresses_of_slaves_differ(net: Topology, moved: str) -> Non
         return all(len(each) == 1 and not each[0].get("tentative") for each in rows)
 
     # A ping needs its own side's link-local address, too.
-    for space, interface in ((net.external, "x0"), (net.host, "m0")):
-        eventually(
-            f"{interface} has its link-local address",
-            lambda: not any(row.get("tentative") for row in space.addresses(interface)),
-        )
+    net.external.wait_for_addresses("x0")
+    net.host.wait_for_addresses("m0")
     eventually("each slave has one link-local address", settled)
     rows = [link_locals(number)[0] for number in range(count)]
     assert not any(row.get("dadfailed") for row in rows), rows

@@ -30,6 +30,9 @@ def one() -> Iterator[Topology]:
         net.host.ip("link add plain type veth peer name plain-peer")
         net.daemon.start()
         net.add_slave()
+        # IPv6 changes a few things by itself, but not for long.
+        net.host.wait_for_addresses("m0")
+        net.slaves[0].netns.wait_for_addresses("ipvl0")
         yield net
     finally:
         net.close()
