@@ -266,13 +266,16 @@ def test_a_slave_that_is_down_gets_nothing(pair: Topology, family: int) -> None:
     slave.ip("link set {} down")
     pair.wait_steered(None, A[family])
     assert not pair.daemon.get(f"/v1/slaves/{slave.id}")["up"]
+    assert slave.id not in {row[1] for row in pair.maps.dump("ipvx_members").values()}
+    if family == 4:  # a down link loses its IPv6 addresses, as every Linux interface does
+        assert shown(pair, slave)[f"{A[4]}/24"] == ("learnt", "inactive")
     passed = ("passed", pair.master, "packets")
     before = pair.maps.counters()[passed]
     ping_lost(pair.external, A[family])
     assert pair.maps.counters()[passed] >= before + 3, "it went to the host"
     ping_ok(pair.external, B[family])
     slave.ip("link set {} up")
-    if family == 6:  # a down link loses its IPv6 addresses, as every Linux interface does
+    if family == 6:
         slave.ip(f"addr add {A[6]}/64 {{}} nodad")
     pair.wait_steered(slave, A[family])
     ping_ok(pair.external, A[family])
