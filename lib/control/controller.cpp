@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ranges>
 #include <set>
 
@@ -25,16 +24,10 @@ Result<void> whether(const Result<SlaveId>& done) {
   return {};
 }
 
-// Larger than any number of the runs before, without asking the disk each time.
-std::uint64_t first_event_number() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-}
-
 }  // namespace
 
 Controller::Controller(Links& links, Datapath& datapath, std::string state_path)
-    : links_(links), datapath_(datapath), state_path_(std::move(state_path)), events_(first_event_number()) {
+    : links_(links), datapath_(datapath), state_path_(std::move(state_path)) {
 }
 
 // -------------------------------------------------------------------- requests
@@ -254,6 +247,7 @@ Result<void> Controller::refresh(SlaveId id) {
 // ----------------------------------------------------------------------- start
 
 Result<void> Controller::start() {
+  if (auto counted = events_.count_in(state_path_ + ".seq"); !counted) return counted;
   auto restored = restore(links_, datapath_, state_path_);
   if (!restored) return std::unexpected(restored.error());
   state_ = std::move(restored->state);

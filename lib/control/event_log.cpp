@@ -3,14 +3,42 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <string_view>
 
 namespace ipvlanx {
+
+namespace {
+
+constexpr std::size_t kDigits = 20;
+
+}  // namespace
+
+Result<void> EventLog::count_in(const std::string& path) {
+  UniqueFd file{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!file) return kernel_error(path, errno);
+  std::array<char, kDigits> text{};
+  const ssize_t size = ::pread(file.get(), text.data(), text.size(), 0);
+  if (size < 0) return kernel_error(path, errno);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + size, last_seq_);
+  if (size > 0 && error != std::errc{}) return fail(Errc::bad_request, fmt::format("{}: not a number", path));
+  file_ = std::move(file);
+  return {};
+}
 
 void EventLog::add(Event event) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   events_.push_back({++last_seq_, now.count(), std::move(event)});
   if (events_.size() > kCapacity) events_.pop_front();
+  const std::string number = fmt::format("{:0{}}", last_seq_, kDigits);
+  // A disk that is full costs watchers their numbers, not tenants their network.
+  if (file_ && ::pwrite(file_.get(), number.data(), number.size(), 0) < 0) file_ = UniqueFd{};
   if (listener_) listener_(events_.back());
 }
 

@@ -6,14 +6,31 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace ipvlanx {
 
 namespace {
+
+// Whether PID 1 has this bpffs mounted anywhere. Its /proc/1/root would need
+// CAP_SYS_PTRACE to look into.
+bool is_seen_by_init(dev_t device) {
+  const std::string number = fmt::format("{}:{}", major(device), minor(device));
+  std::ifstream mounts{"/proc/1/mountinfo"};
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields{line};
+    std::string mount, parent, where;
+    fields >> mount >> parent >> where;
+    if (where == number && line.find(" - bpf ") != line.npos) return true;
+  }
+  return false;
+}
 
 // Pins on a bpffs that only this mount namespace sees are lost to everybody else,
 // and end with it: `ip netns exec` gives a daemon such a place.
@@ -29,11 +46,9 @@ Result<void> check_bpffs(const std::string& root, bool allow_private) {
                     "not by `ip netns exec`, which hides it",
                     root, parent));
   }
-  struct stat ours{};
-  struct stat theirs{};
-  const std::string seen_by_init = "/proc/1/root" + parent;
-  const bool same = ::stat(parent.c_str(), &ours) == 0 && ::stat(seen_by_init.c_str(), &theirs) == 0 &&
-                    ours.st_dev == theirs.st_dev;
+  struct stat own{};
+  if (::stat(parent.c_str(), &own) < 0) return kernel_error(parent, errno);
+  const bool same = is_seen_by_init(own.st_dev);
   if (same || allow_private) return {};
   return fail(
       Errc::kernel_refused,

@@ -46,7 +46,10 @@ Exit print(const std::string& text) {
 
 Exit explain(const NoCommand& reason) {
   if (const auto* help = std::get_if<HelpWanted>(&reason)) return print(help->text);
-  if (const auto* error = std::get_if<Error>(&reason)) return complain(*error);
+  if (const auto* error = std::get_if<Error>(&reason)) {
+    const Exit exit = complain(*error);
+    return error->code == Errc::unknown_word ? Exit::usage : exit;
+  }
 
   const auto& misuse = std::get<Misuse>(reason);
   fmt::print(stderr, "Error: {}.\n{}", printable(misuse.what), misuse.usage);

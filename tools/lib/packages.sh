@@ -16,7 +16,7 @@ ipvlanx_demo_packages=(
 # To run all tests.
 ipvlanx_test_packages=(
   "${ipvlanx_demo_packages[@]}"
-  catch2 clang-format-19 clang-tidy-19 git libclang-rt-19-dev libtins-dev
+  catch2 clang-format-19 clang-tidy-19 git libclang-rt-19-dev
   python3 python3-pytest python3-scapy
   dnsmasq-base ethtool iputils-arping ndisc6 udhcpc
 )
