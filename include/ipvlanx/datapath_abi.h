@@ -55,7 +55,9 @@ enum ipvx_drop {
 	IPVX_DROP_PAUSE        = 1, /* a slave sent an Ethernet PAUSE frame */
 	IPVX_DROP_NO_SLAVE     = 2, /* the host end belongs to no slave (any more) */
 	IPVX_DROP_CLONE_FAILED = 3, /* no memory for a slave's copy, or its queue is full */
-	IPVX_DROP_REASONS      = 4,
+	IPVX_DROP_FANOUT_FULL  = 4, /* more broadcasts at once than copies can be made of */
+	IPVX_DROP_FANOUT_LOST  = 5, /* a broadcast was lost on its way to the later slaves */
+	IPVX_DROP_REASONS      = 6,
 };
 
 /* Map ipvx_about: which ABI do these maps speak? One entry. */
@@ -130,6 +132,35 @@ struct ipvx_member {
 	__u32 slave;    /* id */
 };
 IPVX_ABI_SIZE(struct ipvx_member, 8);
+
+/* Map ipvx_relay: where does a broadcast go between two batches of copies? One
+ * entry: an end of the veth pair that leads back to ipvx_relay_rx.
+ */
+struct ipvx_relay {
+	__u32 entrance; /* ifindex; 0: there is none */
+};
+IPVX_ABI_SIZE(struct ipvx_relay, 4);
+
+/* Map ipvx_fanouts: which broadcasts are on their way from batch to batch on this
+ * CPU? One entry, per CPU. A frame finds its own by the mark it bears.
+ */
+#define IPVX_FANOUTS 64 /* at once on one CPU */
+
+struct ipvx_fanout {
+	__u64 last_step;  /* bpf_ktime_get_ns(); 0: this entry is free */
+	__u32 master;     /* ifindex */
+	__u32 sender;     /* slave id: gets no copy of its own frame; 0: the wire */
+	__u32 slot;       /* of ipvx_members: who is next */
+	__u32 generation; /* how often this entry was used */
+};
+IPVX_ABI_SIZE(struct ipvx_fanout, 24);
+
+struct ipvx_fanouts {
+	__u32 next; /* where to look for a free entry */
+	__u32 zero;
+	struct ipvx_fanout on_the_way[IPVX_FANOUTS];
+};
+IPVX_ABI_SIZE(struct ipvx_fanouts, 1544);
 
 /* Map ipvx_stats: what went to (rx) and came from (tx) this slave? Per CPU.
  * Bytes are whole frames, a GSO packet counts once, as in ipvlan's own

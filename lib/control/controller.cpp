@@ -248,6 +248,9 @@ Result<void> Controller::refresh(SlaveId id) {
 
 Result<void> Controller::start() {
   if (auto counted = events_.count_in(state_path_ + ".seq"); !counted) return counted;
+  const auto relay = links_.relay();
+  if (!relay) return std::unexpected(relay.error());
+  if (auto used = datapath_.use(*relay); !used) return used;
   auto restored = restore(links_, datapath_, state_path_);
   if (!restored) return std::unexpected(restored.error());
   state_ = std::move(restored->state);

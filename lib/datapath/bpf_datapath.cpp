@@ -154,6 +154,12 @@ class BpfDatapath final : public Datapath {
   Result<void> write(const AddressRow& row) override { return addrs_.write(abi::key(row), abi::value(row)); }
   Result<void> erase(const AddressRow& row) override { return addrs_.erase(abi::key(row)); }
 
+  Result<void> use(const Relay& relay) override {
+    const Hook exit{relay.exit, pins_.link(relay.exit, "relay_rx")};
+    if (auto done = hooks_.attach(exit, bpf_program__fd(skeleton_->progs.ipvx_relay_rx)); !done) return done;
+    return relay_.write(0, {.entrance = number(relay.entrance)});
+  }
+
   Result<Tables> tables() override {
     Tables tables;
     fill(tables.ports, ports_);
@@ -211,6 +217,7 @@ class BpfDatapath final : public Datapath {
   BpfMap<ipvx_addr_key, ipvx_addr> addrs_{skeleton_->maps.ipvx_addrs};
   PerCpuMap<ipvx_stats_key, ipvx_stats> stats_{skeleton_->maps.ipvx_stats};
   PerCpuMap<ipvx_drop_key, ipvx_drop_count> drops_{skeleton_->maps.ipvx_drops};
+  BpfMap<std::uint32_t, ipvx_relay> relay_{skeleton_->maps.ipvx_relay};
   PerCpuMap<ipvx_passed_key, ipvx_passed> passed_{skeleton_->maps.ipvx_passed};
 };
 

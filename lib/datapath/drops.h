@@ -14,6 +14,8 @@ inline constexpr std::array<std::string_view, IPVX_DROP_REASONS> kDropReasons = 
     "pause",         // IPVX_DROP_PAUSE
     "no_slave",      // IPVX_DROP_NO_SLAVE
     "clone_failed",  // IPVX_DROP_CLONE_FAILED
+    "fanout_full",   // IPVX_DROP_FANOUT_FULL
+    "fanout_lost",   // IPVX_DROP_FANOUT_LOST
 };
 
 }  // namespace ipvlanx

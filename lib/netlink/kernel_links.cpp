@@ -68,6 +68,7 @@ class KernelLinks final : public Links {
   Result<void> remove(const Ends& ends) override;
   Result<SlaveLink> look(IfIndex host_end) override;
   Result<std::map<SlaveId, IfIndex>> host_ends() override;
+  Result<Relay> relay() override;
   Result<void> set_up(const Place& place, bool up) override;
   Result<void> set_mtu(const Place& place, std::uint32_t mtu) override;
   Result<void> assign(const Place& place, const Prefix& prefix) override;
@@ -87,6 +88,7 @@ class KernelLinks final : public Links {
     return act(*socket);
   }
 
+  Result<IfIndex> make_quiet(const IfName& name);
   Result<UniqueFd> open_netns_of(Netns netns) { return netns ? netnses_.open(*netns) : host_.netns(); }
   Result<MasterLink> with_reserved(const LinkFacts& facts);
   Result<Ends> make_ready(const step::CreateLinks& pair);
@@ -159,22 +161,30 @@ Result<Ends> KernelLinks::create(const step::CreateLinks& pair) {
 Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   const auto name = host_end_name(pair.slave);
   const auto host_end = read_link(host_, name);
-  if (!host_end) return refused(fmt::format("read new interface '{}'", name.str()), host_end.error());
+  if (!host_end) return refused(fmt::format("read interface '{}'", name.str()), host_end.error());
   const auto container_end = host_end->peer;
   if (!container_end) {
     return fail(
         Errc::netns_gone,
         fmt::format("the namespace of interface '{}' went away while it was created", pair.name.str()));
   }
-  // While it is down: an interface that comes up makes its address at once.
-  const auto quiet = set_addr_gen_mode(host_, host_end->ifindex, IN6_ADDR_GEN_MODE_NONE);
-  if (!quiet) return refused(fmt::format("keep IPv6 addresses off '{}'", name.str()), quiet.error());
-  const auto up = set_link_up(host_, host_end->ifindex, true);
-  if (!up) return refused(fmt::format("set '{}' up", name.str()), up.error());
-
+  const auto quiet = make_quiet(name);
+  if (!quiet) return std::unexpected(quiet.error());
   const auto separated = separate_link_locals(*container_end, pair.slave, pair.mac);
   if (!separated) return std::unexpected(separated.error());
   return Ends{.host_end = host_end->ifindex, .container_end = *container_end};
+}
+
+// Up, and nothing of the host's on it.
+Result<IfIndex> KernelLinks::make_quiet(const IfName& name) {
+  const auto link = read_link(host_, name);
+  if (!link) return refused(fmt::format("read interface '{}'", name.str()), link.error());
+  // While it is down: an interface that comes up makes its address at once.
+  const auto quiet = set_addr_gen_mode(host_, link->ifindex, IN6_ADDR_GEN_MODE_NONE);
+  if (!quiet) return refused(fmt::format("keep IPv6 addresses off '{}'", name.str()), quiet.error());
+  const auto up = set_link_up(host_, link->ifindex, true);
+  if (!up) return refused(fmt::format("set '{}' up", name.str()), up.error());
+  return link->ifindex;
 }
 
 // The kernel does not say which of the two names was taken.
@@ -244,6 +254,21 @@ Result<std::map<SlaveId, IfIndex>> KernelLinks::host_ends() {
     if (const auto id = id_of_host_end(link.name)) ends.emplace(*id, link.ifindex);
   }
   return ends;
+}
+
+Result<Relay> KernelLinks::relay() {
+  const IfName entrance = *IfName::parse("ipvxrelay0");
+  const IfName exit = *IfName::parse("ipvxrelay1");
+  const auto created = create_relay(host_, entrance, exit);
+  if (!created && created.error().number != EEXIST) {
+    return refused(fmt::format("create interfaces '{}' and '{}'", entrance.str(), exit.str()),
+                   created.error());
+  }
+  const auto in = make_quiet(entrance);
+  if (!in) return std::unexpected(in.error());
+  const auto out = make_quiet(exit);
+  if (!out) return std::unexpected(out.error());
+  return Relay{.entrance = *in, .exit = *out};
 }
 
 // ---------------------------------------------------------------- one end of them

@@ -43,6 +43,26 @@ Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, c
   return socket.tell(request);
 }
 
+Answer<void> create_relay(NetlinkSocket& socket, const IfName& entrance, const IfName& exit) {
+  constexpr std::uint32_t kMtu = 65535;
+  Request request{RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{}};
+  const auto put_end = [&](const IfName& name) {
+    request.put_text(IFLA_IFNAME, name.str());
+    request.put_u32(IFLA_MTU, kMtu);
+  };
+  put_end(entrance);
+  request.nest(IFLA_LINKINFO, [&] {
+    request.put_text(IFLA_INFO_KIND, "veth");
+    request.nest(IFLA_INFO_DATA, [&] {
+      request.nest(VETH_INFO_PEER, [&] {
+        request.append(ifinfomsg{});
+        put_end(exit);
+      });
+    });
+  });
+  return socket.tell(request);
+}
+
 Answer<void> remove_link(NetlinkSocket& socket, IfIndex ifindex) {
   return socket.tell(Request{RTM_DELLINK, 0, ifinfomsg{.ifi_index = static_cast<int>(number(ifindex))}});
 }

@@ -20,6 +20,9 @@ inline constexpr std::uint32_t kHostEndGroup = 6970;
 // may hold nothing: then there too.
 Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, const UniqueFd& netns);
 
+// Both ends in the namespace of `socket`, with room for any frame.
+Answer<void> create_relay(NetlinkSocket& socket, const IfName& entrance, const IfName& exit);
+
 Answer<void> remove_link(NetlinkSocket& socket, IfIndex ifindex);
 Answer<void> remove_link(NetlinkSocket& socket, const IfName& name);
 Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up);

@@ -22,6 +22,7 @@ class FakeDatapath final : public Datapath {
   Result<void> write(const AddressRow& row) override { return put(held.addresses, row); }
   Result<void> erase(const AddressRow& row) override { return take(held.addresses, row); }
 
+  Result<void> use(const Relay&) override { return {}; }
   Result<Tables> tables() override { return held; }
   Result<SlaveStats> stats(SlaveId) override { return SlaveStats{}; }
 

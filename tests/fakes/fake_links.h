@@ -70,6 +70,7 @@ class FakeLinks final : public Links {
   }
   Result<std::map<SlaveId, IfIndex>> host_ends() override { return ids; }
 
+  Result<Relay> relay() override { return Relay{IfIndex{90}, IfIndex{91}}; }
   Result<void> set_up(const Place& place, bool up) override {
     return change(place, [&](SlaveLink& link) { link.up = up; });
   }

@@ -41,6 +41,9 @@ class Datapath {
   virtual Result<void> write(const AddressRow& row) = 0;
   virtual Result<void> erase(const AddressRow& row) = 0;
 
+  // Attaches the program at the relay's exit, then lets broadcasts enter it.
+  virtual Result<void> use(const Relay& relay) = 0;
+
   // What the maps hold, for a daemon that starts and finds them.
   virtual Result<Tables> tables() = 0;
   virtual Result<SlaveStats> stats(SlaveId slave) = 0;

@@ -60,6 +60,13 @@ struct AddressRow {
   bool operator==(const AddressRow&) const = default;
 };
 
+// The veth pair that a broadcast goes through between two batches of copies
+// (bpf/fanout.bpf.h); one for all ports.
+struct Relay {
+  IfIndex entrance{};
+  IfIndex exit{};
+};
+
 struct Tables {
   std::map<IfIndex, PortRow> ports;
   std::map<IfIndex, SlaveRow> slaves;

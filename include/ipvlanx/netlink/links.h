@@ -45,6 +45,10 @@ class Links {
   // All host ends in the host's namespace that bear one of our names.
   virtual Result<std::map<SlaveId, IfIndex>> host_ends() = 0;
 
+  // The pair that broadcasts are relayed through, `ipvxrelay0` and `ipvxrelay1`, up and
+  // without addresses; made where it is missing.
+  virtual Result<Relay> relay() = 0;
+
   virtual Result<void> set_up(const Place& place, bool up) = 0;
   virtual Result<void> set_mtu(const Place& place, std::uint32_t mtu) = 0;
   // Success when it is there already / gone already. Without duplicate address
