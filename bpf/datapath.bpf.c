@@ -20,15 +20,16 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Rule 12, ipvlan_external_frame(): does the wire bring this, or does it give
- * back what one of our slaves sent?
+/* Rule 12, ipvlan_external_frame(): the slave that sent what the wire gives
+ * back here; NULL for what the wire brings.
  */
-static __always_inline bool is_external(struct __sk_buff *skb, struct cursor c,
-					const struct ethhdr *eth,
-					const struct ipvx_port *port)
+static __always_inline struct ipvx_addr *
+own_sender(struct __sk_buff *skb, struct cursor c, const struct ethhdr *eth,
+	   const struct ipvx_port *port)
 {
-	return !is_same_mac(eth->h_source, port->mac) ||
-	       !owner(skb, c, SOURCE, skb->ifindex);
+	if (!is_same_mac(eth->h_source, port->mac))
+		return NULL;
+	return owner(skb, c, SOURCE, skb->ifindex);
 }
 
 /* Rules 10 and 30: copies for the slaves; the host keeps its own. */
@@ -36,11 +37,15 @@ static __always_inline int rx_group(struct __sk_buff *skb, struct cursor c,
 				    const struct ethhdr *eth)
 {
 	struct ipvx_port *port = port_of(skb->ifindex);
+	struct ipvx_addr *sender;
 
-	if (port && !skb->vlan_present &&
-	    skb->protocol != bpf_htons(ETH_P_PAUSE) &&
-	    is_external(skb, c, eth, port))
+	if (!port || is_tagged(skb) || skb->protocol == bpf_htons(ETH_P_PAUSE))
+		return keep_for_host(skb);
+	sender = own_sender(skb, c, eth, port);
+	if (!sender)
 		copy_to_slaves(skb, skb->ifindex, port->slots, NO_SENDER);
+	else if (port->flag == IPVX_VEPA && port->strict_private)
+		copy_to_slaves(skb, skb->ifindex, port->slots, sender->slave);
 	return keep_for_host(skb);
 }
 
@@ -82,6 +87,12 @@ open_own_frame(struct __sk_buff *skb, const struct ipvx_slave *slave)
 	return open_frame(skb);
 }
 
+/* Rule 28: flags do not hold for broadcasts, unless the port is told so. */
+static __always_inline bool isolates(const struct ipvx_port *port)
+{
+	return port->flag != IPVX_BRIDGE && port->strict_private;
+}
+
 /* Rule 26: the other slaves get copies, the wire the frame; the host nothing
  * (rule 27). A tagged frame is for the wire only: slaves are untagged.
  */
@@ -93,7 +104,7 @@ static __always_inline int tx_group(struct __sk_buff *skb,
 	if (skb->protocol == bpf_htons(ETH_P_PAUSE))
 		return drop_tx(slave->slave, IPVX_DROP_PAUSE);
 	port = port_of(slave->master);
-	if (port && !skb->vlan_present)
+	if (port && !is_tagged(skb) && !isolates(port))
 		copy_to_slaves(skb, slave->master, port->slots, slave->slave);
 	return to_wire(skb, slave, GROUP);
 }
@@ -118,12 +129,14 @@ int ipvx_slave_tx(struct __sk_buff *skb)
 
 	if (is_group_address(eth->h_dest))
 		return tx_group(skb, slave);
-	if (!is_same_mac(eth->h_dest, slave->mac))
+	if (slave->flag == IPVX_VEPA || !is_same_mac(eth->h_dest, slave->mac))
 		return to_wire(skb, slave, UNICAST);
 	addr = owner(skb, c, DESTINATION, slave->master);
-	if (addr)
-		return to_sibling(skb, slave, addr);
-	return to_host(skb, slave);
+	if (!addr)
+		return to_host(skb, slave);
+	if (slave->flag == IPVX_PRIVATE)
+		return drop_tx(slave->slave, IPVX_DROP_PRIVATE);
+	return to_sibling(skb, slave, addr);
 }
 
 /* The relay's exit: a broadcast that still has slaves before it. Counted when

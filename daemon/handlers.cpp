@@ -98,6 +98,24 @@ Result<Reply> get_port(const Call& call) {
   return fail(Errc::no_such_port, fmt::format("'{}' is no port", call.arguments[0]));
 }
 
+Result<Reply> change_port(const Call& call) {
+  const auto master = IfName::parse(call.arguments[0]);
+  if (!master) return std::unexpected(Error{master.error()}.at("master"));
+  const auto request = api::read_port_change(call.body);
+  if (!request) return std::unexpected(request.error());
+  const auto done = call.controller.change_port(*master, *request);
+  if (!done) return std::unexpected(done.error());
+  return get_port(call);
+}
+
+Result<Reply> delete_port(const Call& call) {
+  const auto master = IfName::parse(call.arguments[0]);
+  if (!master) return std::unexpected(Error{master.error()}.at("master"));
+  const auto done = call.controller.delete_port(*master);
+  if (!done) return std::unexpected(done.error());
+  return no_content();
+}
+
 Result<Reply> list_slaves(const Call& call) {
   json slaves = json::array();
   for (const auto& [id, slave] : call.controller.state().slaves()) {

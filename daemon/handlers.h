@@ -26,6 +26,8 @@ Result<Reply> get_health(const Call& call);
 
 Result<Reply> list_ports(const Call& call);
 Result<Reply> get_port(const Call& call);
+Result<Reply> change_port(const Call& call);
+Result<Reply> delete_port(const Call& call);
 
 Result<Reply> list_slaves(const Call& call);
 Result<Reply> add_slave(const Call& call);

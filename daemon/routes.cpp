@@ -33,6 +33,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/health", get_health},
     {"GET", "/v1/ports", list_ports},
     {"GET", "/v1/ports/{master}", get_port},
+    {"PATCH", "/v1/ports/{master}", change_port},
+    {"DELETE", "/v1/ports/{master}", delete_port},
     {"GET", "/v1/slaves", list_slaves, kSlaveFilters},
     {"POST", "/v1/slaves", add_slave},
     {"GET", "/v1/slaves/{id}", get_slave},

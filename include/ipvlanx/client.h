@@ -46,6 +46,9 @@ class Client {
 
   Result<std::vector<api::PortReply>> ports();
   Result<api::PortReply> port(const std::string& master);
+  Result<void> change_port(const std::string& master, const api::PortChange& request);
+  // With all its slaves.
+  Result<void> delete_port(const std::string& master);
 
   Result<std::vector<api::SlaveReply>> slaves(const SlaveFilter& filter = {});
   Result<api::SlaveReply> slave(SlaveId id);

@@ -21,7 +21,7 @@
 #define IPVX_ABI_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #endif
 
-#define IPVX_ABI_VERSION 1
+#define IPVX_ABI_VERSION 2
 
 /* The values of IPVLAN_MODE_* in linux/if_link.h. */
 enum ipvx_mode {
@@ -34,6 +34,11 @@ enum ipvx_flag {
 	IPVX_BRIDGE  = 0,
 	IPVX_PRIVATE = 1,
 	IPVX_VEPA    = 2,
+};
+
+enum ipvx_option {
+	IPVX_OFF = 0,
+	IPVX_ON  = 1,
 };
 
 enum ipvx_family {
@@ -57,7 +62,8 @@ enum ipvx_drop {
 	IPVX_DROP_CLONE_FAILED = 3, /* no memory for a slave's copy, or its queue is full */
 	IPVX_DROP_FANOUT_FULL  = 4, /* more broadcasts at once than copies can be made of */
 	IPVX_DROP_FANOUT_LOST  = 5, /* a broadcast was lost on its way to the later slaves */
-	IPVX_DROP_REASONS      = 6,
+	IPVX_DROP_PRIVATE      = 6, /* to a sibling, which flag private forbids */
+	IPVX_DROP_REASONS      = 7,
 };
 
 /* Map ipvx_about: which ABI do these maps speak? One entry. */
@@ -94,14 +100,15 @@ struct ipvx_port_key {
 IPVX_ABI_SIZE(struct ipvx_port_key, 4);
 
 struct ipvx_port {
-	enum ipvx_mode mode;
-	enum ipvx_flag flag;
-	__u32          slots; /* ipvx_members holds slots 0 .. slots-1, with gaps */
-	__u32          mtu;
-	__u8           mac[6];
-	__u8           zero[2];
+	enum ipvx_mode   mode;
+	enum ipvx_flag   flag;
+	enum ipvx_option strict_private; /* private and vepa hold for broadcasts too */
+	__u32            slots; /* ipvx_members holds slots 0 .. slots-1, with gaps */
+	__u32            mtu;
+	__u8             mac[6];
+	__u8             zero[2];
 };
-IPVX_ABI_SIZE(struct ipvx_port, 24);
+IPVX_ABI_SIZE(struct ipvx_port, 28);
 
 /* Map ipvx_slaves: whose host end is this? */
 struct ipvx_slave_key {

@@ -49,6 +49,15 @@ Result<SlaveChange> read_slave_change(std::string_view body) {
   return change;
 }
 
+Result<PortChange> read_port_change(std::string_view body) {
+  JsonObject in{body};
+  PortChange change{.mode = in.optional<Mode>("mode"),
+                    .flag = in.optional<Flag>("flag"),
+                    .strict_private = in.optional<bool>("strict_private")};
+  if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+  return change;
+}
+
 Result<NewAddress> read_new_address(std::string_view body) {
   JsonObject in{body};
   const auto address = in.required<Prefix>("address");

@@ -35,6 +35,7 @@ PortReply port_reply(const State& state, const Port& port) {
           .flag = std::string{to_string(port.flag)},
           .mac = to_string(port.mac),
           .mtu = port.mtu,
+          .options = {.strict_private = port.strict_private},
           .slaves = static_cast<std::uint32_t>(state.slaves_of(port.master).size())};
 }
 

@@ -67,9 +67,18 @@ void from_json(const json& in, SlaveReply& reply) {
   in.at("max_addresses").get_to(reply.max_addresses);
 }
 
+void to_json(json& out, const PortOptionsReply& reply) {
+  out = {{"strict_private", reply.strict_private}};
+}
+
+void from_json(const json& in, PortOptionsReply& reply) {
+  in.at("strict_private").get_to(reply.strict_private);
+}
+
 void to_json(json& out, const PortReply& reply) {
-  out = {{"master", reply.master}, {"ifindex", reply.ifindex}, {"mode", reply.mode},    {"flag", reply.flag},
-         {"mac", reply.mac},       {"mtu", reply.mtu},         {"slaves", reply.slaves}};
+  out = {{"master", reply.master},   {"ifindex", reply.ifindex}, {"mode", reply.mode},
+         {"flag", reply.flag},       {"mac", reply.mac},         {"mtu", reply.mtu},
+         {"options", reply.options}, {"slaves", reply.slaves}};
 }
 
 void from_json(const json& in, PortReply& reply) {
@@ -79,6 +88,7 @@ void from_json(const json& in, PortReply& reply) {
   in.at("flag").get_to(reply.flag);
   in.at("mac").get_to(reply.mac);
   in.at("mtu").get_to(reply.mtu);
+  in.at("options").get_to(reply.options);
   in.at("slaves").get_to(reply.slaves);
 }
 

@@ -17,6 +17,10 @@ void put(json& out, const char* key, const std::optional<std::uint32_t>& number)
   if (number) out[key] = *number;
 }
 
+void put(json& out, const char* key, const std::optional<bool>& value) {
+  if (value) out[key] = *value;
+}
+
 // Mode, Flag, AddrPolicy: as their word.
 template <class Word>
   requires std::is_enum_v<Word>
@@ -48,9 +52,17 @@ std::string write(const SlaveChange& request) {
   put(out, "flag", request.flag);
   put(out, "netns", request.netns);
   put(out, "mtu", request.mtu);
-  if (request.up) out["up"] = *request.up;
+  put(out, "up", request.up);
   put(out, "addr_policy", request.addr_policy);
   put(out, "max_addresses", request.max_addresses);
+  return to_text(out);
+}
+
+std::string write(const PortChange& request) {
+  json out = json::object();
+  put(out, "mode", request.mode);
+  put(out, "flag", request.flag);
+  put(out, "strict_private", request.strict_private);
   return to_text(out);
 }
 

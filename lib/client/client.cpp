@@ -195,6 +195,16 @@ Result<api::PortReply> Client::port(const std::string& master) {
   return reply<api::PortReply>(connection_->ask(question(http::verb::get, target::port(master))));
 }
 
+Result<void> Client::change_port(const std::string& master, const api::PortChange& request) {
+  auto body = written(request);
+  if (!body) return std::unexpected(std::move(body).error());
+  return success(connection_->ask(question(http::verb::patch, target::port(master), std::move(*body))));
+}
+
+Result<void> Client::delete_port(const std::string& master) {
+  return success(connection_->ask(question(http::verb::delete_, target::port(master))));
+}
+
 Result<std::vector<api::SlaveReply>> Client::slaves(const SlaveFilter& filter) {
   return reply<std::vector<api::SlaveReply>>(
       connection_->ask(question(http::verb::get, target::slaves(filter))));

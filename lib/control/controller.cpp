@@ -80,6 +80,23 @@ Result<void> Controller::delete_slave(SlaveId id) {
   return whether(run(DeleteSlave{id}));
 }
 
+Result<void> Controller::change_port(const IfName& master, const api::PortChange& request) {
+  auto link = links_.master(master);
+  if (!link) return std::unexpected(std::move(link.error()).at("master"));
+  return whether(run(ChangePort{.master = *std::move(link),
+                                .mode = request.mode,
+                                .flag = request.flag,
+                                .strict_private = request.strict_private}));
+}
+
+Result<void> Controller::delete_port(const IfName& master) {
+  const auto& ports = state_.ports();
+  const auto port =
+      std::ranges::find_if(ports, [&](const auto& entry) { return entry.second.name == master; });
+  if (port == ports.end()) return fail(Errc::no_such_port, fmt::format("'{}' is no port", master.str()));
+  return whether(run(DeletePort{port->first}));
+}
+
 Result<void> Controller::add_address(SlaveId id, const api::NewAddress& request) {
   AddAddress add{.id = id, .prefix = request.address};
   if (const Slave* slave = state_.slave(id)) {
@@ -172,6 +189,7 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
             if (remove.ends == Ends{}) return {};
             return links_.remove(remove.ends);
           },
+          [&](const step::RemoveManyLinks& remove) { return links_.remove(remove.host_ends); },
           [&](const step::Move& move) { return this->move(move, plan); },
           [&](const step::SetUp& set) { return links_.set_up(set.place, set.up); },
           [&](const step::SetMtu& set) { return links_.set_mtu(set.place, set.after); },

@@ -49,7 +49,9 @@ Result<void> restore_ports(Links& links, const SavedState& saved, State& state) 
                    .mode = port.mode,
                    .flag = port.flag,
                    .mac = link->mac,
-                   .mtu = link->mtu});
+                   .mtu = link->mtu,
+                   .strict_private = port.strict_private,
+                   .kept = port.kept});
   }
   return {};
 }
@@ -84,7 +86,7 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
   }
   state.set_last_id(saved->last_id);
   for (const SavedPort& port : saved->ports) {
-    if (state.slaves_of(port.master).empty()) state.drop_port(port.master);
+    if (!port.kept && state.slaves_of(port.master).empty()) state.drop_port(port.master);
   }
 
   Difference difference = ipvlanx::difference(*tables, tables_of(state));

@@ -28,7 +28,9 @@ json to_json(const State& state) {
     ports.push_back({{"master", port.name.str()},
                      {"ifindex", number(master)},
                      {"mode", to_string(port.mode)},
-                     {"flag", to_string(port.flag)}});
+                     {"flag", to_string(port.flag)},
+                     {"strict_private", port.strict_private},
+                     {"kept", port.kept}});
   }
   json slaves = json::array();
   for (const auto& [id, slave] : state.slaves()) {
@@ -63,7 +65,9 @@ SavedState from_json(const json& document) {
     state.ports.push_back({.master = IfIndex{port.at("ifindex").get<std::uint32_t>()},
                            .name = must(IfName::parse(port.at("master").get<std::string>())),
                            .mode = must(parse_mode(port.at("mode").get<std::string>())),
-                           .flag = must(parse_flag(port.at("flag").get<std::string>()))});
+                           .flag = must(parse_flag(port.at("flag").get<std::string>())),
+                           .strict_private = port.at("strict_private").get<bool>(),
+                           .kept = port.at("kept").get<bool>()});
   }
   for (const json& slave : document.at("slaves")) {
     SavedSlave saved{.id = SlaveId{slave.at("id").get<std::uint32_t>()},

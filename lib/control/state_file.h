@@ -3,7 +3,8 @@
 // as before. What the kernel knows (names, places, learnt addresses) is not here.
 //
 //   {"version": 1, "last_id": 2,
-//    "ports":  [{"master": "eth0", "ifindex": 2, "mode": "l2", "flag": "bridge"}],
+//    "ports":  [{"master": "eth0", "ifindex": 2, "mode": "l2", "flag": "bridge",
+//                "strict_private": false, "kept": false}],
 //    "slaves": [{"id": 2, "master": 2, "slot": 1, "addr_policy": "learn",
 //                "max_addresses": 64, "addresses": ["10.0.0.5/24"]}]}
 #pragma once
@@ -20,6 +21,8 @@ struct SavedPort {
   IfName name;
   Mode mode{};
   Flag flag{};
+  bool strict_private = false;
+  bool kept = false;
 };
 
 struct SavedSlave {

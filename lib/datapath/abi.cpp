@@ -39,6 +39,7 @@ ipvx_port_key key(const PortRow& row) {
 ipvx_port value(const PortRow& row) {
   ipvx_port port{.mode = same<ipvx_mode>(row.mode),
                  .flag = same<ipvx_flag>(row.flag),
+                 .strict_private = row.strict_private ? IPVX_ON : IPVX_OFF,
                  .slots = row.slots,
                  .mtu = row.mtu,
                  .mac = {},
@@ -51,6 +52,7 @@ PortRow row(const ipvx_port_key& key, const ipvx_port& value) {
   return {.master = IfIndex{key.master},
           .mode = same<Mode>(value.mode),
           .flag = same<Flag>(value.flag),
+          .strict_private = value.strict_private == IPVX_ON,
           .slots = value.slots,
           .mac = mac(value.mac),
           .mtu = value.mtu};

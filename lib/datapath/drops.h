@@ -16,6 +16,7 @@ inline constexpr std::array<std::string_view, IPVX_DROP_REASONS> kDropReasons = 
     "clone_failed",  // IPVX_DROP_CLONE_FAILED
     "fanout_full",   // IPVX_DROP_FANOUT_FULL
     "fanout_lost",   // IPVX_DROP_FANOUT_LOST
+    "private",       // IPVX_DROP_PRIVATE
 };
 
 }  // namespace ipvlanx

@@ -11,6 +11,10 @@ std::string_view to_string(EventType type) {
       return "slave-changed";
     case EventType::slave_removed:
       return "slave-removed";
+    case EventType::port_changed:
+      return "port-changed";
+    case EventType::port_removed:
+      return "port-removed";
     case EventType::address_added:
       return "address-added";
     case EventType::address_removed:

@@ -24,23 +24,16 @@ Result<void> may_be_master(const MasterLink& link) {
   return {};
 }
 
-Result<void> mode_is_built(Mode mode, Flag flag) {
-  if (mode != Mode::l2) {
-    return fail(Errc::not_supported,
-                fmt::format("mode {} is not available in this version: say mode l2", to_string(mode)),
-                "mode");
-  }
-  if (flag != Flag::bridge) {
-    return fail(Errc::not_supported,
-                fmt::format("flag {} is not available in this version: say bridge", to_string(flag)), "flag");
-  }
-  return {};
+Result<void> mode_is_built(Mode mode) {
+  if (mode == Mode::l2) return {};
+  return fail(Errc::not_supported,
+              fmt::format("mode {} is not available in this version: say mode l2", to_string(mode)), "mode");
 }
 
 // Rule 54: mode and flag are the port's. A slave may say other ones only where no
 // second slave would be surprised.
 Result<void> may_set_mode(const Port& port, std::size_t other_slaves, Mode mode, Flag flag) {
-  if ((mode == port.mode && flag == port.flag) || other_slaves == 0) return mode_is_built(mode, flag);
+  if ((mode == port.mode && flag == port.flag) || other_slaves == 0) return mode_is_built(mode);
   return fail(Errc::mode_conflict,
               fmt::format("port '{}' is in mode {} {} with other slaves", port.name.str(),
                           to_string(port.mode), to_string(port.flag)),
@@ -111,7 +104,8 @@ const Slave* owner(const State& state, const AddressKey& key, SlaveId id, const 
 // The rows this image asks for, of those that may differ between two images.
 Tables rows(const State& state, SlaveId id, const Image& image, const std::set<AddressKey>& keys) {
   Tables rows;
-  if (image.port) {
+  const bool others = image.port && state.slots(image.port->master, id) > 0;
+  if (image.port && (image.slave || others)) {
     std::uint32_t slots = state.slots(image.port->master, id);
     if (image.slave) slots = std::max(slots, image.slave->slot + 1);
     rows.ports.emplace(image.port->master, port_row(*image.port, slots));
@@ -220,11 +214,16 @@ Plan change(const State& state, const Slave& before, const Slave& after, std::ve
   return change(state, before, *state.port(before.master), after, std::move(links));
 }
 
-// A port ends with its last slave.
+// With its last slave a port ends, or, if the user set it, only its mode and flag.
 Plan removal(const State& state, const Slave& slave, std::vector<Step> links) {
-  const Port* port = state.port(slave.master);
-  const bool last = state.slaves_of(slave.master).size() == 1;
-  return turn(state, slave.id, {port, &slave}, {last ? nullptr : port, nullptr}, std::move(links));
+  const Port& port = *state.port(slave.master);
+  Port after = port;
+  if (state.slaves_of(port.master).size() == 1) {
+    if (!port.kept) return turn(state, slave.id, {&port, &slave}, {nullptr, nullptr}, std::move(links));
+    after.mode = kDefaultMode;
+    after.flag = kDefaultFlag;
+  }
+  return turn(state, slave.id, {&port, &slave}, {&after, nullptr}, std::move(links));
 }
 
 Result<const Slave*> find(const State& state, SlaveId id) {
@@ -235,12 +234,16 @@ Result<const Slave*> find(const State& state, SlaveId id) {
 
 // -------------------------------------------------------------------- commands
 
+Port new_port(const MasterLink& link) {
+  return {.master = link.ifindex, .name = link.name, .mac = link.mac, .mtu = link.mtu};
+}
+
 Result<Plan> plan_one(const State& state, const AddSlave& command) {
   if (auto may = may_be_master(command.master); !may) return std::unexpected(may.error());
 
   const MasterLink& link = command.master;
   const Port* port_before = state.port(link.ifindex);
-  Port port = port_before ? *port_before : Port{.master = link.ifindex, .name = link.name};
+  Port port = port_before ? *port_before : new_port(link);
   port.mac = link.mac;
   port.mtu = link.mtu;
   const Mode mode = command.mode.value_or(port.mode);
@@ -376,6 +379,46 @@ Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
   Slave after = before;
   std::erase(after.addresses, *address);
   return change(state, before, after, {remove});
+}
+
+Result<Plan> plan_one(const State& state, const ChangePort& command) {
+  if (auto may = may_be_master(command.master); !may) return std::unexpected(may.error());
+  const Port* before = state.port(command.master.ifindex);
+  Port after = before ? *before : new_port(command.master);
+  after.mode = command.mode.value_or(after.mode);
+  after.flag = command.flag.value_or(after.flag);
+  after.strict_private = command.strict_private.value_or(after.strict_private);
+  after.kept = true;
+  if (command.mode) {
+    if (auto may = mode_is_built(after.mode); !may) return std::unexpected(may.error());
+  }
+  if (before && *before == after) return Plan{};
+
+  Plan plan;
+  if (before) {
+    plan.steps = difference(tables_of(state, *before), tables_of(state, after)).entries;
+  }
+  plan.changes.emplace_back(after);
+  plan.events.push_back({.type = EventType::port_changed, .master = after.name.str()});
+  return plan;
+}
+
+Result<Plan> plan_one(const State& state, const DeletePort& command) {
+  const Port* port = state.port(command.master);
+  if (!port) return fail(Errc::no_such_port, "there is no such port");
+
+  Plan plan{.steps = difference(tables_of(state, *port), {}).withdrawals};
+  step::RemoveManyLinks links;
+  for (const SlaveId id : state.slaves_of(port->master)) {
+    const Slave& slave = *state.slave(id);
+    links.host_ends.push_back(slave.ends.host_end);
+    plan.changes.emplace_back(DropSlave{id});
+    plan.events.push_back(event(EventType::slave_removed, state, slave));
+  }
+  if (!links.host_ends.empty()) plan.steps.emplace_back(std::move(links));
+  plan.changes.emplace_back(DropPort{port->master});
+  plan.events.push_back({.type = EventType::port_removed, .master = port->name.str()});
+  return plan;
 }
 
 // What the interface says of a slave's addresses (rule 43). Addresses of the API

@@ -54,6 +54,9 @@ void set_ends(step::Write<AddressRow>& write, SlaveId slave, const Ends& ends) {
   }
 }
 
+void set_ends(step::RemoveManyLinks&, SlaveId, const Ends&) {
+}
+
 template <class LinkStep>
 void set_ends(LinkStep& step, SlaveId slave, const Ends& ends) {
   if (step.slave != slave) return;
@@ -86,6 +89,7 @@ std::optional<Step> inverse(const Step& step) {
           []<class Row>(const step::Write<Row>& s) -> Inverse { return step::Write<Row>{s.after, s.before}; },
           [](const step::CreateLinks& s) -> Inverse { return step::RemoveLinks{s.slave, s.ends}; },
           [](const step::RemoveLinks&) -> Inverse { return std::nullopt; },
+          [](const step::RemoveManyLinks&) -> Inverse { return std::nullopt; },
           [](const step::SetUp& s) -> Inverse { return step::SetUp{s.slave, s.place, !s.up}; },
           [](const step::SetMtu& s) -> Inverse { return step::SetMtu{s.slave, s.place, s.after, s.before}; },
           [](const step::AssignAddress& s) -> Inverse {

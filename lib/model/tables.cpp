@@ -7,6 +7,7 @@ PortRow port_row(const Port& port, std::uint32_t slots) {
   return {.master = port.master,
           .mode = port.mode,
           .flag = port.flag,
+          .strict_private = port.strict_private,
           .slots = slots,
           .mac = port.mac,
           .mtu = port.mtu};
@@ -37,12 +38,13 @@ AddressRow address_row(const AddressKey& key, const Slave& slave) {
           .way = way_into(slave.ends)};
 }
 
-Tables tables_of(const State& state) {
+Tables tables_of(const State& state, const Port& port) {
   Tables tables;
-  for (const auto& [master, port] : state.ports())
-    tables.ports.emplace(master, port_row(port, state.slots(master)));
-  for (const auto& [id, slave] : state.slaves()) {
-    const SlaveRow row = slave_row(*state.port(slave.master), slave);
+  const auto slaves = state.slaves_of(port.master);
+  if (!slaves.empty()) tables.ports.emplace(port.master, port_row(port, state.slots(port.master)));
+  for (const SlaveId id : slaves) {
+    const Slave& slave = *state.slave(id);
+    const SlaveRow row = slave_row(port, slave);
     tables.slaves.emplace(row.key(), row);
     if (!slave.up) continue;
     const MemberRow member = member_row(slave);
@@ -52,6 +54,18 @@ Tables tables_of(const State& state) {
       const AddressKey key{slave.master, address.prefix.address};
       tables.addresses.emplace(key, address_row(key, slave));
     }
+  }
+  return tables;
+}
+
+Tables tables_of(const State& state) {
+  Tables tables;
+  for (const auto& [master, port] : state.ports()) {
+    Tables part = tables_of(state, port);
+    tables.ports.merge(part.ports);
+    tables.slaves.merge(part.slaves);
+    tables.members.merge(part.members);
+    tables.addresses.merge(part.addresses);
   }
   return tables;
 }

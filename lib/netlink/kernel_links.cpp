@@ -66,6 +66,7 @@ class KernelLinks final : public Links {
   std::optional<std::string> netns_name(Nsid netns) override { return netnses_.name(netns); }
   Result<Ends> create(const step::CreateLinks& pair) override;
   Result<void> remove(const Ends& ends) override;
+  Result<void> remove(const std::vector<IfIndex>& host_ends) override;
   Result<SlaveLink> look(IfIndex host_end) override;
   Result<std::map<SlaveId, IfIndex>> host_ends() override;
   Result<Relay> relay() override;
@@ -205,6 +206,22 @@ Result<void> KernelLinks::remove(const Ends& ends) {
   const auto removed = remove_link(host_, ends.host_end);
   if (!removed && removed.error().number == ENODEV) return {};
   return done(removed, fmt::format("remove host end with index {}", number(ends.host_end)));
+}
+
+Result<void> KernelLinks::remove(const std::vector<IfIndex>& host_ends) {
+  bool any = false;
+  for (const IfIndex host_end : host_ends) {
+    const auto marked = set_link_group(host_, host_end, kLeavingGroup);
+    if (!marked && marked.error().number == ENODEV) continue;
+    if (!marked) {
+      // None goes unless all go.
+      for (const IfIndex stays : host_ends) std::ignore = set_link_group(host_, stays, kHostEndGroup);
+      return refused(fmt::format("mark host end with index {}", number(host_end)), marked.error());
+    }
+    any = true;
+  }
+  if (!any) return {};
+  return done(remove_link_group(host_, kLeavingGroup), fmt::format("remove {} host ends", host_ends.size()));
 }
 
 Result<SlaveLink> KernelLinks::look(IfIndex host_end) {

@@ -71,6 +71,14 @@ Answer<void> remove_link(NetlinkSocket& socket, const IfName& name) {
   return socket.tell(Request{RTM_DELLINK, 0, ifinfomsg{}}.put_text(IFLA_IFNAME, name.str()));
 }
 
+Answer<void> remove_link_group(NetlinkSocket& socket, std::uint32_t group) {
+  return socket.tell(Request{RTM_DELLINK, 0, ifinfomsg{}}.put_u32(IFLA_GROUP, group));
+}
+
+Answer<void> set_link_group(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t group) {
+  return socket.tell(set_link(ifindex).put_u32(IFLA_GROUP, group));
+}
+
 Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up) {
   return socket.tell(Request{RTM_SETLINK, 0,
                              ifinfomsg{.ifi_index = static_cast<int>(number(ifindex)),

@@ -16,6 +16,9 @@ namespace ipvlanx {
 // The group of all host ends. Others match it in their rules.
 inline constexpr std::uint32_t kHostEndGroup = 6970;
 
+// Of those that are about to go together.
+inline constexpr std::uint32_t kLeavingGroup = 6971;
+
 // The host end in the namespace of `socket`, the container end in `netns`, which
 // may hold nothing: then there too.
 Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, const UniqueFd& netns);
@@ -25,6 +28,8 @@ Answer<void> create_relay(NetlinkSocket& socket, const IfName& entrance, const I
 
 Answer<void> remove_link(NetlinkSocket& socket, IfIndex ifindex);
 Answer<void> remove_link(NetlinkSocket& socket, const IfName& name);
+Answer<void> remove_link_group(NetlinkSocket& socket, std::uint32_t group);
+Answer<void> set_link_group(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t group);
 Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up);
 Answer<void> set_link_mtu(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t mtu);
 Answer<void> move_link(NetlinkSocket& socket, IfIndex ifindex, const UniqueFd& to);

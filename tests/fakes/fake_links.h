@@ -63,6 +63,14 @@ class FakeLinks final : public Links {
     std::erase_if(ids, [&](const auto& entry) { return entry.second == ends.host_end; });
     return {};
   }
+  Result<void> remove(const std::vector<IfIndex>& host_ends) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel keeps the pairs");
+    for (const IfIndex host_end : host_ends) {
+      pairs.erase(host_end);
+      std::erase_if(ids, [&](const auto& entry) { return entry.second == host_end; });
+    }
+    return {};
+  }
   Result<SlaveLink> look(IfIndex host_end) override {
     const auto found = pairs.find(host_end);
     if (found == pairs.end()) return fail(Errc::no_such_slave, "gone");

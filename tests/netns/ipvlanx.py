@@ -11,6 +11,7 @@ The daemon runs in `host`, with a pin root, socket and state folder of its own.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -24,7 +25,7 @@ import threading
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Iterator
 
 from maps import Maps
 from space import Netns, eventually
@@ -189,15 +190,25 @@ class Daemon:
 
     def api(self, method: str, path: str, body: Any = None) -> Answer:
         """One request; `body` is sent as JSON, or as it is when it is bytes."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        with self.requests() as ask:
+            return ask(method, path, body)
+
+    @contextlib.contextmanager
+    def requests(self) -> Iterator[Callable[..., Answer]]:
+        """Any number of requests, on one connection that is kept."""
         connection = _UnixConnection(self.socket, timeout=15)
-        try:
+
+        def ask(method: str, path: str, body: Any = None) -> Answer:
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             headers = {"Content-Type": "application/json"} if data is not None else {}
             connection.request(method, path, data, headers)
             reply = connection.getresponse()
             text = reply.read()
             fields = {name.lower(): value for name, value in reply.getheaders()}
             return Answer(reply.status, json.loads(text) if text else None, fields)
+
+        try:
+            yield ask
         finally:
             connection.close()
 

@@ -91,7 +91,7 @@ COUNTERS = {
     "ipvx_drops": ("II", "Q"),  # id, reason -> packets
     "ipvx_passed": ("I", "QQ"),  # master -> packets, bytes
 }
-DROP_PAUSE = 1
+DROP_PAUSE, DROP_CLONE_FAILED, DROP_FANOUT_FULL, DROP_FANOUT_LOST = 1, 3, 4, 5
 TRAFFIC = tuple(
     f"{way}.{what}" for way in ("rx", "tx") for what in ("packets", "bytes", "multicast", "dropped")
 )

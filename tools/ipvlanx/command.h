@@ -49,6 +49,15 @@ struct PortShow {
   std::optional<IfName> master = {};
 };
 
+struct PortSet {
+  IfName master;
+  api::PortChange change;
+};
+
+struct PortDel {
+  IfName master;
+};
+
 struct StatsShow {
   std::optional<SlaveWord> slave = {};
 };
@@ -56,7 +65,7 @@ struct StatsShow {
 struct ShowVersion {};
 
 using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
-                             StatsShow, ShowVersion>;
+                             PortSet, PortDel, StatsShow, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -149,6 +149,38 @@ Parsed<Command> port_show(Words words) {
   return command;
 }
 
+Result<bool> parse_switch(std::string_view word) {
+  if (word == "on") return true;
+  if (word == "off") return false;
+  return fail(Errc::unknown_word, fmt::format("'{}' is neither 'on' nor 'off'", word));
+}
+
+Parsed<Command> port_set(Words words) {
+  std::optional<IfName> master;
+  api::PortChange change;
+
+  Options options;
+  options.bare("master", IfName::parse, master);
+  options.value("mode", "mode", parse_mode, change.mode);
+  flag_words(options, change.flag);
+  options.value("strict-private", "strict_private", parse_switch, change.strict_private);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!master) return missing("MASTER");
+  return PortSet{*master, change};
+}
+
+Parsed<Command> port_del(Words words) {
+  std::optional<IfName> master;
+
+  Options options;
+  options.bare("master", IfName::parse, master);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!master) return missing("MASTER");
+  return PortDel{*master};
+}
+
 // `addr show` and `stats show`: of all slaves, or of one.
 template <class Show>
 Parsed<Command> show_of_slave(Words words) {
@@ -167,13 +199,14 @@ Parsed<Command> version(Words words) {
 
 constexpr std::array kRows = {
     CommandRow{"link", "add",
-               "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode l2 ] [ bridge ]\n"
-               "[ netns { NAME | PID | PATH } ] [ via veth ] [ addr PREFIX ]... [ mtu N ]\n"
+               "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode l2 ]\n"
+               "[ bridge | private | vepa ] [ netns { NAME | PID | PATH } ] [ via veth ] [ addr PREFIX ]... "
+               "[ mtu N ]\n"
                "[ addr-policy { learn | static } ] [ max-addresses N ]",
                link_add},
     CommandRow{"link", "set",
-               "link set [ dev ] NAME [ type ipvlan ] [ mode l2 ] [ bridge ] [ up | down ]\n"
-               "[ netns { NAME | PID | PATH } ] [ mtu N ]\n"
+               "link set [ dev ] NAME [ type ipvlan ] [ mode l2 ]\n"
+               "[ bridge | private | vepa ] [ up | down ] [ netns { NAME | PID | PATH } ] [ mtu N ]\n"
                "[ addr-policy { learn | static } ] [ max-addresses N ]",
                link_set},
     CommandRow{"link", "del", "link del [ dev ] NAME", link_del},
@@ -181,7 +214,12 @@ constexpr std::array kRows = {
     CommandRow{"addr", "add", "addr add PREFIX dev NAME", addr_change<AddrAdd>},
     CommandRow{"addr", "del", "addr del PREFIX dev NAME", addr_change<AddrDel>},
     CommandRow{"addr", "show", "addr show [ dev NAME ]", show_of_slave<AddrShow>},
+    CommandRow{"port", "set",
+               "port set MASTER [ mode l2 ] [ bridge | private | vepa ]\n"
+               "[ strict-private { on | off } ]",
+               port_set},
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},
+    CommandRow{"port", "del", "port del MASTER", port_del},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
     CommandRow{"version", "", "version", version},
 };

@@ -88,6 +88,14 @@ class Runner {
     return shown(ShownPorts{*port}, text::ports, json::ports);
   }
 
+  Result<std::string> operator()(const PortSet& command) {
+    return nothing(client_.change_port(command.master.str(), command.change));
+  }
+
+  Result<std::string> operator()(const PortDel& command) {
+    return nothing(client_.delete_port(command.master.str()));
+  }
+
   Result<std::string> operator()(const StatsShow& command) {
     const auto slaves = chosen(command.slave);
     if (!slaves) return std::unexpected(slaves.error());

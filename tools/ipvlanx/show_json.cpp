@@ -84,6 +84,7 @@ Json ports(const ShownPorts& ports) {
                    {"flag", port.flag},
                    {"mac", port.mac},
                    {"mtu", port.mtu},
+                   {"options", {{"strict_private", port.options.strict_private}}},
                    {"slaves", port.slaves}});
   }
   return out;

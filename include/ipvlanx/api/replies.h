@@ -37,6 +37,10 @@ struct SlaveReply {
   std::uint32_t max_addresses = 0;
 };
 
+struct PortOptionsReply {
+  bool strict_private = false;
+};
+
 struct PortReply {
   std::string master;
   std::uint32_t ifindex = 0;
@@ -44,6 +48,7 @@ struct PortReply {
   std::string flag;
   std::string mac;
   std::uint32_t mtu = 0;
+  PortOptionsReply options;
   std::uint32_t slaves = 0;
 };
 
@@ -74,12 +79,14 @@ PortReply port_reply(const State& state, const Port& port);
 // client, which catches, calls it.
 void to_json(nlohmann::json& out, const AddressReply& reply);
 void to_json(nlohmann::json& out, const SlaveReply& reply);
+void to_json(nlohmann::json& out, const PortOptionsReply& reply);
 void to_json(nlohmann::json& out, const PortReply& reply);
 void to_json(nlohmann::json& out, const TrafficReply& reply);
 void to_json(nlohmann::json& out, const StatsReply& reply);
 void to_json(nlohmann::json& out, const VersionReply& reply);
 void from_json(const nlohmann::json& in, AddressReply& reply);
 void from_json(const nlohmann::json& in, SlaveReply& reply);
+void from_json(const nlohmann::json& in, PortOptionsReply& reply);
 void from_json(const nlohmann::json& in, PortReply& reply);
 void from_json(const nlohmann::json& in, TrafficReply& reply);
 void from_json(const nlohmann::json& in, StatsReply& reply);

@@ -38,6 +38,13 @@ struct SlaveChange {
   std::optional<std::uint32_t> max_addresses = {};
 };
 
+// PATCH /v1/ports/{master}
+struct PortChange {
+  std::optional<Mode> mode = {};
+  std::optional<Flag> flag = {};
+  std::optional<bool> strict_private = {};
+};
+
 // POST /v1/slaves/{id}/addresses
 struct NewAddress {
   Prefix address;
@@ -45,11 +52,13 @@ struct NewAddress {
 
 Result<NewSlave> read_new_slave(std::string_view body);
 Result<SlaveChange> read_slave_change(std::string_view body);
+Result<PortChange> read_port_change(std::string_view body);
 Result<NewAddress> read_new_address(std::string_view body);
 
 // The same bodies as a client writes them.
 std::string write(const NewSlave& request);
 std::string write(const SlaveChange& request);
+std::string write(const PortChange& request);
 std::string write(const NewAddress& request);
 
 }  // namespace ipvlanx::api

@@ -31,6 +31,8 @@ class Controller {
   Result<SlaveId> add_slave(const api::NewSlave& request);
   Result<void> change_slave(SlaveId id, const api::SlaveChange& request);
   Result<void> delete_slave(SlaveId id);
+  Result<void> change_port(const IfName& master, const api::PortChange& request);
+  Result<void> delete_port(const IfName& master);
   Result<void> add_address(SlaveId id, const api::NewAddress& request);
   Result<void> delete_address(SlaveId id, const IpAddress& address);
 

@@ -13,6 +13,8 @@ enum class EventType {
   slave_added,
   slave_changed,
   slave_removed,
+  port_changed,
+  port_removed,
   address_added,
   address_removed,
   address_conflict,  // another slave of the port owns it: that one keeps the traffic

@@ -84,6 +84,19 @@ struct DeleteAddress {
   IpAddress address;
 };
 
+// Makes the port if there is none. Mode and flag are of all its slaves.
+struct ChangePort {
+  MasterLink master;
+  std::optional<Mode> mode = {};
+  std::optional<Flag> flag = {};
+  std::optional<bool> strict_private = {};
+};
+
+// With all its slaves.
+struct DeletePort {
+  IfIndex master{};
+};
+
 // The kernel shows this slave like this now; nullopt: it is gone.
 struct Observe {
   SlaveId id{};
@@ -91,7 +104,8 @@ struct Observe {
   std::vector<IpAddress> reserved = {};  // asked of addresses that are new
 };
 
-using Command = std::variant<AddSlave, ChangeSlave, DeleteSlave, AddAddress, DeleteAddress, Observe>;
+using Command = std::variant<AddSlave, ChangeSlave, DeleteSlave, AddAddress, DeleteAddress, ChangePort,
+                             DeletePort, Observe>;
 
 // ------------------------------------------------------------------------ steps
 
@@ -122,6 +136,12 @@ struct RemoveLinks {
   SlaveId slave{};
   Ends ends;
   bool operator==(const RemoveLinks&) const = default;
+};
+
+// Of many slaves at once, by their host ends.
+struct RemoveManyLinks {
+  std::vector<IfIndex> host_ends;
+  bool operator==(const RemoveManyLinks&) const = default;
 };
 
 struct SetUp {
@@ -181,8 +201,8 @@ struct SeparateLinkLocals {
 
 using Step =
     std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
-                 step::CreateLinks, step::RemoveLinks, step::SetUp, step::SetMtu, step::AssignAddress,
-                 step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
+                 step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks, step::SetUp, step::SetMtu,
+                 step::AssignAddress, step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
 
 // ------------------------------------------------------------------------- plan
 

@@ -13,6 +13,9 @@
 namespace ipvlanx {
 
 inline constexpr std::uint32_t kDefaultMaxAddresses = 64;
+// Of a port that is new, as in the kernel.
+inline constexpr Mode kDefaultMode = Mode::l3;
+inline constexpr Flag kDefaultFlag = Flag::bridge;
 
 // Where an interface is. Ifindexes are unique only within a namespace.
 struct Place {
@@ -65,10 +68,12 @@ struct Slave {
 struct Port {
   IfIndex master{};
   IfName name;
-  Mode mode = Mode::l3;
-  Flag flag = Flag::bridge;
+  Mode mode = kDefaultMode;
+  Flag flag = kDefaultFlag;
   MacAddress mac;
   std::uint32_t mtu = 0;
+  bool strict_private = false;  // private and vepa hold for broadcasts too
+  bool kept = false;            // set by the user: stays without slaves
   bool operator==(const Port&) const = default;
 };
 

@@ -15,6 +15,7 @@ struct PortRow {
   IfIndex master{};
   Mode mode{};
   Flag flag{};
+  bool strict_private = false;
   std::uint32_t slots = 0;  // of MemberRow, in use: 0 … slots-1 with gaps
   MacAddress mac;
   std::uint32_t mtu = 0;
@@ -80,7 +81,10 @@ SlaveRow slave_row(const Port& port, const Slave& slave);
 MemberRow member_row(const Slave& slave);
 AddressRow address_row(const AddressKey& key, const Slave& slave);
 
-// Everything the data path has to hold when this is the state.
+// Everything the data path has to hold when this is the state. A port without slaves
+// needs nothing there.
 Tables tables_of(const State& state);
+// The part of it that is about one port.
+Tables tables_of(const State& state, const Port& port);
 
 }  // namespace ipvlanx

@@ -39,6 +39,10 @@ class Links {
   // Both ends. Success when they are gone already.
   virtual Result<void> remove(const Ends& ends) = 0;
 
+  // The same of many slaves, in one request by interface group: removing an interface
+  // waits for all CPUs, once for all of them.
+  virtual Result<void> remove(const std::vector<IfIndex>& host_ends) = 0;
+
   // The container end behind this host end, wherever it is now, and its addresses;
   // no_such_slave when it is gone.
   virtual Result<SlaveLink> look(IfIndex host_end) = 0;
