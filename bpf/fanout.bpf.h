@@ -74,8 +74,9 @@ static long copy_to_member(__u32 i, struct batch *batch)
 }
 
 static __always_inline void copy_batch(struct __sk_buff *skb, __u32 master,
-				       __u32 sender, __u32 slot)
+				       __u32 sender, __u32 slot, __u32 slots)
 {
+	__u32 left = slots > slot ? slots - slot : 0;
 	struct batch batch = {
 		.skb = skb,
 		.master = master,
@@ -84,7 +85,8 @@ static __always_inline void copy_batch(struct __sk_buff *skb, __u32 master,
 		.bytes = skb->len,
 	};
 
-	bpf_loop(COPIES_PER_BATCH, copy_to_member, &batch, 0);
+	bpf_loop(left < COPIES_PER_BATCH ? left : COPIES_PER_BATCH,
+		 copy_to_member, &batch, 0);
 }
 
 static __always_inline struct ipvx_fanouts *fanouts_of(__u32 cpu)
@@ -154,7 +156,7 @@ static __always_inline void copy_to_slaves(struct __sk_buff *skb, __u32 master,
 	__u32 place;
 
 	if (slots <= COPIES_PER_BATCH) {
-		copy_batch(skb, master, sender, 0);
+		copy_batch(skb, master, sender, 0, slots);
 		return;
 	}
 	fanouts = fanouts_of(cpu);
@@ -167,7 +169,7 @@ static __always_inline void copy_to_slaves(struct __sk_buff *skb, __u32 master,
 	fanout->master = master;
 	fanout->sender = sender;
 	fanout->slot = 0;
-	copy_batch(skb, master, sender, 0);
+	copy_batch(skb, master, sender, 0, slots);
 	go_on(skb, fanout, place);
 }
 
@@ -203,8 +205,7 @@ static __always_inline void copy_to_further_slaves(struct __sk_buff *skb)
 	port = port_of(fanout->master);
 	slots = port ? port->slots : 0;
 	skb->mark = 0;
-	if (fanout->slot < slots)
-		copy_batch(skb, fanout->master, fanout->sender, fanout->slot);
+	copy_batch(skb, fanout->master, fanout->sender, fanout->slot, slots);
 	if (fanout->slot + COPIES_PER_BATCH < slots)
 		go_on(skb, fanout, place);
 	else

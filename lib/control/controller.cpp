@@ -230,6 +230,9 @@ std::vector<Error> Controller::follow(const Notices& notices) {
   for (const Place& place : notices.places) {
     if (const Slave* slave = state_.slave_at(place)) concerned.insert(slave->id);
     if (place.netns) continue;
+    if (place.ifindex == relay_.entrance || place.ifindex == relay_.exit) {
+      if (auto kept = keep_relay(); !kept) troubles_.push_back(std::move(kept.error()));
+    }
     if (const Slave* slave = state_.slave_of_host_end(place.ifindex)) concerned.insert(slave->id);
   }
   for (const SlaveId id : concerned) {
@@ -262,13 +265,21 @@ Result<void> Controller::refresh(SlaveId id) {
   return {};
 }
 
+// Broadcasts need it: should somebody remove it, it is made again.
+Result<void> Controller::keep_relay() {
+  const auto relay = links_.relay();
+  if (!relay) return std::unexpected(relay.error());
+  if (*relay == relay_) return {};
+  if (auto used = datapath_.use(*relay); !used) return used;
+  relay_ = *relay;
+  return {};
+}
+
 // ----------------------------------------------------------------------- start
 
 Result<void> Controller::start() {
   if (auto counted = events_.count_in(state_path_ + ".seq"); !counted) return counted;
-  const auto relay = links_.relay();
-  if (!relay) return std::unexpected(relay.error());
-  if (auto used = datapath_.use(*relay); !used) return used;
+  if (auto kept = keep_relay(); !kept) return kept;
   auto restored = restore(links_, datapath_, state_path_);
   if (!restored) return std::unexpected(restored.error());
   state_ = std::move(restored->state);

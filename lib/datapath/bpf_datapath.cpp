@@ -155,7 +155,7 @@ class BpfDatapath final : public Datapath {
   Result<void> erase(const AddressRow& row) override { return addrs_.erase(abi::key(row)); }
 
   Result<void> use(const Relay& relay) override {
-    const Hook exit{relay.exit, pins_.link(relay.exit, "relay_rx")};
+    const Hook exit{relay.exit, pins_.relay_link()};
     if (auto done = hooks_.attach(exit, bpf_program__fd(skeleton_->progs.ipvx_relay_rx)); !done) return done;
     return relay_.write(0, {.entrance = number(relay.entrance)});
   }

@@ -22,6 +22,8 @@ class Pins {
   std::string program(std::string_view name) const { return root_ + "/progs/" + std::string{name}; }
   // `hook` is the program's job there, such as "master_rx".
   std::string link(IfIndex interface, std::string_view hook) const;
+  // Of the one relay, whichever interface it is.
+  std::string relay_link() const { return root_ + "/links/relay_rx"; }
 
  private:
   Pins(std::string root, UniqueFd lock) : root_(std::move(root)), lock_(std::move(lock)) {}

@@ -83,20 +83,17 @@ static inline void pin(int cpu) {
   checked(sched_setaffinity(0, sizeof(only), &only), "sched_setaffinity");
 }
 
-static inline uint64_t clock_ns(clockid_t clock) {
+static inline uint64_t now_ns(void) {
   struct timespec now;
 
-  clock_gettime(clock, &now);
+  clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
-
-static inline uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
 static inline void sleep_until(uint64_t when) {
   struct timespec deadline = {.tv_sec = (time_t)(when / SECOND), .tv_nsec = (long)(when % SECOND)};
 
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) == EINTR)
-    ;
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) == EINTR);
 }
 
 #endif

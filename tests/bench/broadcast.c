@@ -3,22 +3,22 @@
 //
 //   broadcast fanout NETNS INTERFACE COUNT RATE RECEIVERS OBSERVED...
 //       sends COUNT frames, RATE per second (0: as fast as it goes), and looks into the namespaces OBSERVED,
-//       which have RECEIVERS interfaces in all: "SENT COPIES DUPLICATES DISORDERED COMPLETE LOST NANOSECONDS":
-//       copies are different ones; complete: interfaces that got all; lost: copies that we were too slow to
-//       see; the time is from before the first frame to the last copy
+//       which have RECEIVERS interfaces in all: "SENT COPIES DUPLICATES DISORDERED COMPLETE LOST
+//       NANOSECONDS": copies are different ones; complete: interfaces that got all; lost: copies that we were
+//       too slow to see; the time is from before the first frame to the last copy
 //   broadcast storm NETNS INTERFACE CPU MILLISECONDS
 //       sends as fast as it goes: "START END SENT"
 //
 // Frames are 60 bytes of an experimental Ethernet type that no stack takes: what is measured is the way to
 // the slaves. fanout sends on CPU 0 and looks on the last one. It sees each copy where a socket would get it,
 // in the ring of a packet socket per namespace.
+#include "bench.h"
+
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-
-#include "bench.h"
 
 #define FRAME 60
 #define TYPE 0x88b5 /* IEEE 802: local experimental */
@@ -72,7 +72,9 @@ static uint32_t send_frames(const struct source* source, uint32_t first, uint32_
   return sent < 0 ? 0 : (uint32_t)sent;
 }
 
-static uint32_t least(uint64_t a, uint64_t b) { return (uint32_t)(a < b ? a : b); }
+static uint32_t least(uint64_t a, uint64_t b) {
+  return (uint32_t)(a < b ? a : b);
+}
 
 /* ------------------------------------------------------------------------------------------ storm */
 
@@ -88,8 +90,8 @@ static void storm(const struct source* source, uint64_t length) {
 struct plan {
   struct source source;
   uint32_t count, rate;
-  uint64_t started; /* wall clock, as the copies' time stamps */
-  int done;         /* atomic */
+  uint64_t started;
+  int done; /* atomic */
 };
 
 static void* carry_out(void* argument) {
@@ -98,7 +100,7 @@ static void* carry_out(void* argument) {
   uint32_t sent = 0;
 
   pin(0);
-  plan->started = clock_ns(CLOCK_REALTIME);
+  plan->started = now_ns();
   while (sent < plan->count) {
     if (plan->rate) sleep_until(begin + sent * SECOND / plan->rate);
     sent += send_frames(&plan->source, sent, plan->rate ? 1 : least(plan->count - sent, BATCH));
@@ -167,37 +169,38 @@ static void note(struct interface* interface, uint32_t number, uint32_t count, s
   if (interface->copies == count) tally->complete++;
 }
 
-/* All that is in the ring now; whether there was anything. */
-static int drain(struct observer* observer, const struct plan* plan, struct tally* tally) {
-  int any = 0;
-
-  for (;; any = 1, observer->next = (observer->next + 1) % SLOTS) {
+/* Takes all that is in the ring now. */
+static void drain(struct observer* observer, const struct plan* plan, struct tally* tally) {
+  for (;; observer->next = (observer->next + 1) % SLOTS) {
     struct tpacket2_hdr* slot = (void*)(observer->ring + (size_t)observer->next * SLOT);
-    if (!(__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) return any;
+    if (!(__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) return;
     const struct sockaddr_ll* from = (void*)((uint8_t*)slot + TPACKET_ALIGN(sizeof(*slot)));
     const struct frame* frame = (void*)((uint8_t*)slot + slot->tp_mac);
-    uint64_t time = slot->tp_sec * SECOND + slot->tp_nsec;
     if (from->sll_ifindex >= INTERFACES) {
       fprintf(stderr, "interface number %d is more than expected\n", from->sll_ifindex);
       exit(1);
     }
-    if (frame->run == plan->source.run && frame->number < plan->count) {
+    if (frame->run == plan->source.run && frame->number < plan->count)
       note(&observer->interfaces[from->sll_ifindex], frame->number, plan->count, tally);
-      if (time > tally->last) tally->last = time;
-    }
     __atomic_store_n(&slot->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
   }
 }
 
-/* Watches without sleeping, so that no copy has to wake us: until all has come, or nothing comes any more. */
+/* Watches without sleeping, so that no copy has to wake us: until all has come, or nothing comes any more.
+ * The time is ours: a copy may bear its original's time stamp, as soon as anybody on the machine wants
+ * stamps.
+ */
 static struct tally watch(struct observer* observers, int count, struct plan* plan, uint64_t receivers) {
   struct tally tally = {0};
   uint64_t last_news = now_ns();
 
   while (tally.copies < receivers * plan->count && now_ns() < last_news + PATIENCE) {
-    int any = !__atomic_load_n(&plan->done, __ATOMIC_ACQUIRE);
-    for (int i = 0; i < count; i++) any |= drain(&observers[i], plan, &tally);
-    if (any) last_news = now_ns();
+    uint64_t copies = tally.copies;
+    for (int i = 0; i < count; i++) drain(&observers[i], plan, &tally);
+    if (tally.copies > copies)
+      last_news = tally.last = now_ns();
+    else if (!__atomic_load_n(&plan->done, __ATOMIC_ACQUIRE))
+      last_news = now_ns();
   }
   for (int i = 0; i < count; i++) {
     struct tpacket_stats stats;

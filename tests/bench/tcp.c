@@ -7,10 +7,10 @@
 // FROM and TO are network namespaces, ADDRESS is TO's. Both ends are threads on one CPU, where the kernel's
 // part runs too: throughput is then the inverse of what the whole path costs. Congestion control is cubic
 // (BBR would show BBR's limit). BYTES is what was received; before the first window the stream warms up.
+#include "bench.h"
+
 #include <netinet/tcp.h>
 #include <pthread.h>
-
-#include "bench.h"
 
 #define WARM_UP (150 * MILLISECOND)
 #define CHUNK (128 << 10) /* as iperf3's */

@@ -3,9 +3,9 @@
 //
 //   udp FROM TO ADDRESS CPU MILLISECONDS      "SENT RECEIVED NANOSECONDS"
 //
-// FROM and TO are network namespaces, ADDRESS is TO's. One thread sends a batch, and then receives it: sender,
-// the kernel's part and receiver take turns on one CPU, nothing overflows, and packets per second are the
-// inverse of what the whole path costs. A frame is 60 bytes, 64 with its checksum on a real wire.
+// FROM and TO are network namespaces, ADDRESS is TO's. One thread sends a batch, and then receives it:
+// sender, the kernel's part and receiver take turns on one CPU, nothing overflows, and packets per second are
+// the inverse of what the whole path costs. A frame is 60 bytes, 64 with its checksum on a real wire.
 #include "bench.h"
 
 #define BATCH 64

@@ -68,12 +68,15 @@ TEST_CASE("everything is pinned by its name, and nothing else is") {
                                     "maps/ipvx_about",
                                     "maps/ipvx_addrs",
                                     "maps/ipvx_drops",
+                                    "maps/ipvx_fanouts",
                                     "maps/ipvx_members",
                                     "maps/ipvx_passed",
                                     "maps/ipvx_ports",
+                                    "maps/ipvx_relay",
                                     "maps/ipvx_slaves",
                                     "maps/ipvx_stats",
                                     "progs/ipvx_master_rx",
+                                    "progs/ipvx_relay_rx",
                                     "progs/ipvx_slave_tx"};
   std::ranges::sort(expected);
   CHECK(names == expected);

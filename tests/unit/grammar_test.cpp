@@ -101,8 +101,19 @@ TEST_CASE("the other commands") {
   CHECK(to_string(command<AddrDel>("addr del 10.0.0.5 dev web0").prefix) == "10.0.0.5/32");
   CHECK(command<AddrShow>("addr show dev web0").slave == "web0");
   CHECK(command<PortShow>("port show m0").master->str() == "m0");
+  CHECK(command<PortDel>("port del m0").master.str() == "m0");
   CHECK(command<StatsShow>("stats show dev web0").slave == "web0");
   command<ShowVersion>("version");
+}
+
+TEST_CASE("port set") {
+  const auto set = command<PortSet>("port set m0 mode l2 private strict-private on");
+  CHECK(set.master.str() == "m0");
+  CHECK(set.change.mode == Mode::l2);
+  CHECK(set.change.flag == Flag::private_);
+  CHECK(set.change.strict_private == true);
+  CHECK(command<PortSet>("port set m0 strict-private off").change.strict_private == false);
+  CHECK_FALSE(command<PortSet>("port set m0").change.mode);
 }
 
 TEST_CASE("an object alone is shown") {
@@ -133,7 +144,8 @@ TEST_CASE("misuse names the bad word") {
       {"link -j", "unknown command \"-j\""},
       {"link ad", "unknown command \"ad\""},
       {"link sh", "unknown command \"sh\""},
-      {"port set m0 mode l2", "unknown command \"set\""},
+      {"port set mode l2", "\"MASTER\" is missing"},
+      {"port del", "\"MASTER\" is missing"},
       {"link add link m0 web0 mod l2", "unknown word \"mod\""},
       {"link add link m0 web0 mode", "\"mode\" needs a value"},
       {"link add link m0 web0 mode l2 mode l2", "duplicate \"mode\": \"l2\" is the second value"},
@@ -193,7 +205,7 @@ TEST_CASE("help everywhere, of what is there and no more") {
         "port show help", "stats help", "version help"}) {
     const auto text = no_command<HelpWanted>(line).text;
     CHECK(text.starts_with("Usage: ipvlanx "));
-    for (const auto* unbuilt : {"l3", "private", "vepa", "netkit", "afxdp", "monitor", "purge"}) {
+    for (const auto* unbuilt : {"l3", "netkit", "afxdp", "monitor", "purge"}) {
       INFO(unbuilt);
       CHECK_FALSE(text.contains(unbuilt));
     }

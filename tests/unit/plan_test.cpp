@@ -115,7 +115,7 @@ TEST_CASE("the port's mode and flag: rule 54") {
   SECTION("the only slave may ask, and is told what this version has") {
     const State state = with({add_l2("web0")});
     check_refused(state, ChangeSlave{.id = kWeb, .mode = Mode::l3}, Errc::not_supported, "mode");
-    check_refused(state, ChangeSlave{.id = kWeb, .flag = Flag::private_}, Errc::not_supported, "flag");
+    CHECK(plan(state, ChangeSlave{.id = kWeb, .flag = Flag::private_}));
   }
 }
 
@@ -353,4 +353,61 @@ TEST_CASE("ids count up and are not soon reused; slots are") {
 
   state.set_last_id(SlaveId{kMaxSlaveId});
   CHECK(state.free_id() == SlaveId{2});
+}
+
+TEST_CASE("port set changes all slaves, and only what is given") {
+  const State state = with({add_l2("web0"), add_l2("db0")});
+  const Plan plan = must_plan(state, ChangePort{.master = m0(), .flag = Flag::private_});
+  CHECK(steps_of<step::Write<SlaveRow>>(plan).size() == 2);
+  const State after = applied(state, plan);
+  CHECK(after.port(kM0)->mode == Mode::l2);
+  CHECK(after.port(kM0)->flag == Flag::private_);
+  CHECK(events_of(plan) == std::vector<std::string>{"port-changed "});
+
+  const Plan strict = must_plan(after, ChangePort{.master = m0(), .strict_private = true});
+  CHECK(steps_of<step::Write<SlaveRow>>(strict).empty());
+  CHECK(steps_of<step::Write<PortRow>>(strict).front().after->strict_private);
+  CHECK(applied(after, strict).port(kM0)->flag == Flag::private_);
+
+  CHECK(
+      must_plan(applied(after, strict), ChangePort{.master = m0(), .strict_private = true}).changes.empty());
+  check_refused(state, ChangePort{.master = m0(), .mode = Mode::l3}, Errc::not_supported, "mode");
+  MasterLink lo = m0();
+  lo.loopback = true;
+  check_refused(state, ChangePort{.master = lo}, Errc::bad_master, "master");
+}
+
+TEST_CASE("a port that was set stays without slaves; mode and flag do not") {
+  State state;
+  const Plan made = must_plan(
+      state, ChangePort{.master = m0(), .mode = Mode::l2, .flag = Flag::vepa, .strict_private = true});
+  CHECK(made.steps.empty());
+  state = applied(state, made);
+  CHECK(tables_of(state) == Tables{});
+
+  state = done(state, must_plan(state, AddSlave{.master = m0(), .name = if_name("web0")}));
+  CHECK(tables_of(state).slaves.begin()->second.flag == Flag::vepa);
+  CHECK(tables_of(state).ports.begin()->second.strict_private);
+
+  state = applied(state, must_plan(state, DeleteSlave{kWeb}));
+  REQUIRE(state.port(kM0));
+  CHECK(state.port(kM0)->mode == kDefaultMode);
+  CHECK(state.port(kM0)->flag == kDefaultFlag);
+  CHECK(state.port(kM0)->strict_private);
+  CHECK(tables_of(state) == Tables{});
+
+  CHECK(applied(state, must_plan(state, DeletePort{kM0})).ports().empty());
+  check_refused({}, DeletePort{kM0}, Errc::no_such_port);
+}
+
+TEST_CASE("port del takes all slaves in one step, their table rows first") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  const Plan plan = must_plan(state, DeletePort{kM0});
+  const auto removals = steps_of<step::RemoveManyLinks>(plan);
+  REQUIRE(removals.size() == 1);
+  CHECK(removals[0].host_ends == std::vector{IfIndex{100}, IfIndex{200}});
+  CHECK(std::holds_alternative<step::RemoveManyLinks>(plan.steps.back()));
+  const State after = applied(state, plan);
+  CHECK(after.slaves().empty());
+  CHECK(after.ports().empty());
 }

@@ -153,6 +153,23 @@ TEST_CASE("ports are found by their URL-encoded name") {
   CHECK(body(given.get("/v1/ports")).size() == 1);
 }
 
+TEST_CASE("a port is set, and deleted with its slaves") {
+  Given given;
+  const Reply made = given.patch("/v1/ports/m0", R"({"mode": "l2", "strict_private": true})");
+  CHECK(made.status == 200);
+  CHECK(body(made).at("options").at("strict_private") == true);
+  CHECK(body(made).at("slaves") == 0);
+  given.slave("web0", "10.0.0.5/24");
+  CHECK(body(given.patch("/v1/ports/m0", R"({"flag": "vepa"})")).at("flag") == "vepa");
+  check_problem(given.patch("/v1/ports/m0", R"({"mode": "l3"})"), 422, "not-supported", "mode");
+  check_problem(given.patch("/v1/ports/m0", R"({"mtu": 9000})"), 400, "unknown-field", "mtu");
+  check_problem(given.patch("/v1/ports/m9", "{}"), 422, "no-such-master", "master");
+  check_problem(given.del("/v1/ports/m9"), 404, "no-such-port");
+  CHECK(given.del("/v1/ports/m0").status == 204);
+  CHECK(body(given.get("/v1/slaves")) == json::array());
+  CHECK(body(given.get("/v1/ports")) == json::array());
+}
+
 TEST_CASE("slaves are chosen by master, name and namespace") {
   Given given;
   given.slave("web0", "10.0.0.5/24");

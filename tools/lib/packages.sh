@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What has to be installed on a fresh Debian 12, and how do scripts install it?
-# Sourced by tools/test and tools/demo.
+# Sourced by tools/test, tools/demo and tools/bench.
 
 # To build the programs.
 ipvlanx_build_packages=(
@@ -12,6 +12,10 @@ ipvlanx_build_packages=(
 # To run tools/demo.
 ipvlanx_demo_packages=(
   bpftool iproute2 iputils-ping iperf3 jq mount tcpdump util-linux
+)
+# To run tools/bench.
+ipvlanx_bench_packages=(
+  bpftool git iproute2 mount python3 util-linux
 )
 # To run all tests.
 ipvlanx_test_packages=(

@@ -52,11 +52,13 @@ class Controller {
   Result<void> move(const step::Move& move, Plan& plan);
   void undo(Plan& plan, std::size_t failed);
   Result<void> refresh(SlaveId id);
+  Result<void> keep_relay();
 
   Links& links_;
   Datapath& datapath_;
   std::string state_path_;
   State state_;
+  Relay relay_;
   EventLog events_;
   std::vector<Error> troubles_;  // what follow() has to report
 };

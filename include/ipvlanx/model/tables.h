@@ -66,6 +66,7 @@ struct AddressRow {
 struct Relay {
   IfIndex entrance{};
   IfIndex exit{};
+  bool operator==(const Relay&) const = default;
 };
 
 struct Tables {

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared? Each contestant has the same drawing, in namespaces of its own:
+
+    KEY-ext                 KEY-host            KEY-0      KEY-1      KEY-crowd
+    x0  ---- veth ----  m0 ==== slaves =======  s0         s1         s2, s3, ...
+    10.0.0.1                10.0.0.2            10.0.0.10  10.0.0.11  no address
+
+s0 and s1 are there from the start; the crowd gets broadcasts and is otherwise silent. IPv6 is off
+everywhere: nothing but what is measured is on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from abc import ABC, abstractmethod
+
+from ipvlanx import Daemon
+from instruments import Failed, Way
+from space import Netns, eventually
+
+EXTERNAL, HOST = "10.0.0.1", "10.0.0.2"
+OWN = 2  # slaves with a namespace and an address of their own
+
+
+def ip_batch(netns: str, lines: list[str]) -> None:
+    done = subprocess.run(
+        ["ip", "-n", netns, "-batch", "-"], input="\n".join(lines), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Failed(f"{netns}# ip -batch: {done.stderr.strip()}")
+
+
+def drops_by_reason(dump: str) -> dict[str, int]:
+    """Of all slaves, from `bpftool -j map dump` of ipvx_drops."""
+    drops: dict[str, int] = {}
+    for row in json.loads(dump):
+        reason = row["formatted"]["key"]["reason"].removeprefix("IPVX_DROP_").lower()
+        each = [cpu["value"]["packets"] for cpu in row["formatted"]["values"]]
+        drops[reason] = drops.get(reason, 0) + sum(each)
+    return drops
+
+
+class Contestant(ABC):
+    key: str
+    title: str
+    counts_drops = False
+
+    def __init__(self) -> None:
+        self.count = 0  # slaves
+        self.external, self.host = self._netns("ext"), self._netns("host")
+        self._homes = [self._netns(str(number)) for number in range(OWN)]
+        self._crowd = self._netns("crowd")
+        self.host.ip(f"link add m0 type veth peer name x0 netns {self.external.name}")
+        self.external.ip(f"addr add {EXTERNAL}/24 dev x0")
+        self.external.ip("link set x0 up")
+        self.host.ip("link set m0 up")
+        self._prepare()
+        self.grow(OWN)
+        for number in range(OWN):
+            self._homes[number].ip(f"addr add {self.address(number)}/24 dev s{number}")
+
+    def _netns(self, name: str) -> Netns:
+        return Netns(f"{self.key}-{name}", ipv6=False)
+
+    @staticmethod
+    def address(number: int) -> str:
+        return f"10.0.0.{10 + number}"
+
+    def grow(self, count: int) -> None:
+        """Until there are so many slaves; all are up."""
+        numbers = range(self.count, count)
+        self._add({number: self._home(number).name for number in numbers})
+        for home in (*self._homes, self._crowd):
+            mine = [number for number in numbers if self._home(number) is home]
+            if mine:
+                ip_batch(home.name, [f"link set s{number} up" for number in mine])
+        self.count = count
+        self._settle()
+
+    def _home(self, number: int) -> Netns:
+        return self._homes[number] if number < OWN else self._crowd
+
+    @property
+    def observed(self) -> list[str]:
+        """Where slaves are."""
+        return [home.name for home in (*self._homes, self._crowd)]
+
+    @property
+    def crowd(self) -> str:
+        return self._crowd.name
+
+    def ways(self) -> dict[str, Way]:
+        a, b = (home.name for home in self._homes)
+        return {
+            "wire→slave": Way(self.external.name, a, self.address(0)),
+            "slave→wire": Way(a, self.external.name, EXTERNAL),
+            "slave→slave": Way(a, b, self.address(1)),
+        }
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """What is needed before the first slave."""
+
+    @abstractmethod
+    def _add(self, slaves: dict[int, str]) -> None:
+        """Makes slaves of these numbers in these namespaces."""
+
+    def _settle(self) -> None:
+        """Returns when all slaves get broadcasts."""
+
+    def drops(self) -> dict[str, int]:
+        """Counted so far, by reason."""
+        return {}
+
+    def check(self) -> None:
+        """Fails if it is no longer well."""
+
+
+class Macvlan(Contestant):
+    key, title = "macvlan", "macvlan"
+
+    def _prepare(self) -> None:
+        self.host.ip(f"addr add {HOST}/24 dev m0")
+
+    def _add(self, slaves: dict[int, str]) -> None:
+        line = "link add link m0 name s{} netns {} type macvlan mode bridge"
+        ip_batch(self.host.name, [line.format(*slave) for slave in slaves.items()])
+
+
+class Bridge(Contestant):
+    """As Docker's default network."""
+
+    key, title = "bridge", "veth + bridge"
+
+    def _prepare(self) -> None:
+        self.host.ip("link add br0 type bridge")
+        self.host.ip(f"addr add {HOST}/24 dev br0")
+        self.host.ip("link set m0 master br0")
+        self.host.ip("link set br0 up")
+
+    def _add(self, slaves: dict[int, str]) -> None:
+        line = "link add h{0} up master br0 type veth peer name s{0} netns {1}"
+        ip_batch(self.host.name, [line.format(*slave) for slave in slaves.items()])
+
+
+class Ipvlanx(Contestant):
+    key, title = "ipvlanx", "ipvlanx l2"
+    counts_drops = True
+
+    def _prepare(self) -> None:
+        self.host.ip(f"addr add {HOST}/24 dev m0")
+        self.daemon = Daemon(self.host)
+        self.daemon.start()
+
+    def _add(self, slaves: dict[int, str]) -> None:
+        for number, netns in slaves.items():
+            wanted = {"master": "m0", "name": f"s{number}", "mode": "l2", "netns": netns}
+            answer = self.daemon.api("POST", "/v1/slaves", wanted)
+            if answer.status != 201:
+                raise Failed(f"ipvlanx: slave {number}: {answer.body}")
+
+    def _settle(self) -> None:
+        def all_are_members() -> bool:
+            return len(self.daemon.maps.dump("ipvx_members")) >= self.count
+
+        eventually(f"{self.count} slaves get broadcasts", all_are_members, 60)
+
+    def drops(self) -> dict[str, int]:
+        # bpftool knows the reasons' names from the map itself.
+        pin = f"{self.daemon.pin_root}/maps/ipvx_drops"
+        words = ["bpftool", "-j", "map", "dump", "pinned", pin]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"{' '.join(words)}: {done.stdout}{done.stderr}")
+        return drops_by_reason(done.stdout)
+
+    def check(self) -> None:
+        if not self.daemon.running:
+            raise Failed(f"ipvlanxd ended by itself:\n{self.daemon.log.read_text()}")
