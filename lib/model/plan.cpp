@@ -110,14 +110,7 @@ Tables rows(const State& state, SlaveId id, const Image& image, const std::set<A
     if (image.slave) slots = std::max(slots, image.slave->slot + 1);
     rows.ports.emplace(image.port->master, port_row(*image.port, slots));
   }
-  if (image.slave) {
-    const SlaveRow row = slave_row(*image.port, *image.slave);
-    rows.slaves.emplace(row.key(), row);
-    if (image.slave->up) {
-      const MemberRow member = member_row(*image.slave);
-      rows.members.emplace(member.key(), member);
-    }
-  }
+  if (image.slave) add_slave_rows(rows, *image.port, *image.slave);
   for (const AddressKey& key : keys) {
     const Slave* to = owner(state, key, id, image.slave);
     if (to && to->up) rows.addresses.emplace(key, address_row(key, *to));

@@ -38,17 +38,21 @@ AddressRow address_row(const AddressKey& key, const Slave& slave) {
           .way = way_into(slave.ends)};
 }
 
+void add_slave_rows(Tables& tables, const Port& port, const Slave& slave) {
+  const SlaveRow row = slave_row(port, slave);
+  tables.slaves.emplace(row.key(), row);
+  if (!slave.up) return;
+  const MemberRow member = member_row(slave);
+  tables.members.emplace(member.key(), member);
+}
+
 Tables tables_of(const State& state, const Port& port) {
   Tables tables;
   const auto slaves = state.slaves_of(port.master);
   if (!slaves.empty()) tables.ports.emplace(port.master, port_row(port, state.slots(port.master)));
   for (const SlaveId id : slaves) {
     const Slave& slave = *state.slave(id);
-    const SlaveRow row = slave_row(port, slave);
-    tables.slaves.emplace(row.key(), row);
-    if (!slave.up) continue;
-    const MemberRow member = member_row(slave);
-    tables.members.emplace(member.key(), member);
+    add_slave_rows(tables, port, slave);
     for (const Address& address : slave.addresses) {
       if (state.state_of(slave, address) != AddressState::active) continue;
       const AddressKey key{slave.master, address.prefix.address};

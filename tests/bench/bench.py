@@ -115,16 +115,20 @@ class Bench:
                 figure = Figure(f"{name}: copies", "M/s", 1e6, "more")
                 speed = seen.copies * 1e9 / seen.nanoseconds if seen.nanoseconds else 0.0
                 self.results.add(figure, one.key, speed)
-            if one.counts_drops:
-                after = one.drops()
-                dropped = {reason: after[reason] - before.get(reason, 0) for reason in after}
-                figure = Figure(f"{name}: drops counted", "frames", 1, "less")
-                self.results.add(figure, one.key, sum(dropped.values()))
-                for reason, packets in dropped.items():
-                    self.results.remark(one.key, f"{name}: dropped, {reason}", packets)
+            self._note_drops(one, name, before)
             self.results.remark(one.key, f"{name}: duplicates", seen.duplicates)
             self.results.remark(one.key, f"{name}: out of order", seen.disordered)
             self.results.remark(one.key, f"{name}: copies the observer missed", seen.unseen)
+
+    def _note_drops(self, one: Contestant, name: str, before: dict[str, int]) -> None:
+        if not one.counts_drops:
+            return
+        after = one.drops()
+        dropped = {reason: after[reason] - before.get(reason, 0) for reason in after}
+        figure = Figure(f"{name}: drops counted", "frames", 1, "less")
+        self.results.add(figure, one.key, sum(dropped.values()))
+        for reason, packets in dropped.items():
+            self.results.remark(one.key, f"{name}: dropped, {reason}", packets)
 
     def _storm(self, turns: list[Contestant], slaves: int, cpu: int) -> None:
         """One of the crowd floods; what is left of a stream from the wire to s0?"""
@@ -132,6 +136,7 @@ class Bench:
         for one in turns:
             if isinstance(one, Bridge):
                 continue
+            before = one.drops()
             windows = self.scale.storm // WINDOW + 8
             stream = instruments.tcp_stream(one.ways()["wire→slave"], PATH_CPU, windows, WINDOW)
             time.sleep(0.55)  # it warms up, and flows undisturbed
@@ -151,6 +156,7 @@ class Bench:
             # Not a figure of merit: how hard it blew.
             figure = Figure(f"{name}: broadcasts sent", "k/s", 1e3, "more")
             self.results.add(figure, one.key, storm.per_second)
+            self._note_drops(one, name, before)
 
 
 def say(what: str) -> None:

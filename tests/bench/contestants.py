@@ -110,7 +110,7 @@ class Contestant(ABC):
         """Returns when all slaves get broadcasts."""
 
     def drops(self) -> dict[str, int]:
-        """Counted so far, by reason."""
+        """Counted so far, by reason; nothing where not counts_drops."""
         return {}
 
     def check(self) -> None:

@@ -69,8 +69,8 @@ std::uint64_t sum(const Counters& counters, std::string_view ending) {
 
 // Whatever the row expects: one run of a hook ends in one counter, copies apart.
 std::uint64_t ends(const Entry& entry, const Counters& counted) {
-  const std::uint64_t drops =
-      sum(counted, ".drop.truncated") + sum(counted, ".drop.pause") + sum(counted, ".drop.no_slave");
+  const std::uint64_t drops = sum(counted, ".drop.truncated") + sum(counted, ".drop.pause") +
+                              sum(counted, ".drop.no_slave") + sum(counted, ".drop.private");
   if (entry.of_slave()) return sum(counted, ".tx.packets") + sum(counted, ".passed.packets") + drops;
   const std::uint64_t unicast = sum(counted, ".rx.packets") - sum(counted, ".rx.multicast");
   return unicast + sum(counted, ".passed.packets") + sum(counted, ".tx.packets") + drops;

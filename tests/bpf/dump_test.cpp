@@ -43,7 +43,7 @@ TEST_CASE("every map reads like a table") {
   const std::uint32_t m0 = number(given.index("m0"));
   const std::uint32_t host_end = number(given.index("ipvx1"));
 
-  CHECK(dump(given, "ipvx_about")[0]["value"] == json{{"abi_version", 1}});
+  CHECK(dump(given, "ipvx_about")[0]["value"] == json{{"abi_version", 2}});
 
   json addresses = dump(given, "ipvx_addrs");
   REQUIRE(addresses.size() == 2);
@@ -64,6 +64,7 @@ TEST_CASE("every map reads like a table") {
   CHECK(port["key"] == json{{"master", m0}});
   CHECK(port["value"] == json{{"mode", "IPVX_L2"},
                               {"flag", "IPVX_BRIDGE"},
+                              {"strict_private", "IPVX_OFF"},
                               {"slots", 1},
                               {"mtu", 1500},
                               {"mac", {2, 0, 0, 0, 0, 0x10}},

@@ -221,12 +221,21 @@ def reporter(frame: Frame) -> str:
     return frame.packet[IP].src if IP in frame.packet else frame.packet[IPv6].src
 
 
+def speaking_as(net: Topology, family: int) -> tuple[str, str]:
+    """The addresses with which the two slaves report."""
+    a, b = net.slaves
+    return (A[4], B[4]) if family == 4 else (link_local(a), link_local(b))
+
+
 def link_local(slave: Slave) -> str:
     def settled() -> list[str]:
         rows = slave.netns.addresses(slave.name)
         return [r["local"] for r in rows if r["scope"] == "link" and not r.get("tentative")]
 
-    (address,) = eventually(f"{slave.name} has a link-local address", settled)
+    try:
+        (address,) = eventually(f"{slave.name} has a link-local address", settled)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {slave.netns.addresses(slave.name)}") from None
     return address
 
 
@@ -234,7 +243,7 @@ def link_local(slave: Slave) -> str:
 def test_reports_of_members_are_on_the_wire_with_the_masters_mac(
     pair: Topology, family: int
 ) -> None:
-    sources = {4: (A[4], B[4]), 6: tuple(map(link_local, pair.slaves))}[family]
+    (source, _) = speaking_as(pair, family)
     is_report = reports_of_group(family)
     with Room(pair, family) as room:
         wire = room.captures["external"]
@@ -244,7 +253,7 @@ def test_reports_of_members_are_on_the_wire_with_the_masters_mac(
         wire.wait_for(is_report, len(joined) + 1)
         wire.settle()
         said = wire.matching(is_report)
-        assert {reporter(frame) for frame in said} == {sources[0]}
+        assert {reporter(frame) for frame in said} == {source}
         assert {(f.source, f.destination) for f in said} == {(pair.mac, REPORTS_MAC[family])}
         # The other slave, which might listen for reports, gets the same; the host nothing.
         assert [f.data for f in room.captures["b"].matching(is_report)] == [f.data for f in said]
@@ -253,7 +262,7 @@ def test_reports_of_members_are_on_the_wire_with_the_masters_mac(
 
 @by_family
 def test_a_routers_query_is_answered_by_each_member(pair: Topology, family: int) -> None:
-    sources = {4: {A[4], B[4]}, 6: set(map(link_local, pair.slaves))}[family]
+    sources = set(speaking_as(pair, family))
     own = {4: EXTERNAL[4], 6: "fe80::1"}[family]
     is_report = reports_of_group(family)
     with Room(pair, family) as room, Sender(pair.external, "x0") as sender:

@@ -82,6 +82,9 @@ SlaveRow slave_row(const Port& port, const Slave& slave);
 MemberRow member_row(const Slave& slave);
 AddressRow address_row(const AddressKey& key, const Slave& slave);
 
+// Enters the rows a slave has for itself: of copies only while it is up (rule 47).
+void add_slave_rows(Tables& tables, const Port& port, const Slave& slave);
+
 // Everything the data path has to hold when this is the state. A port without slaves
 // needs nothing there.
 Tables tables_of(const State& state);
