@@ -39,7 +39,8 @@ static __always_inline int rx_group(struct __sk_buff *skb, struct cursor c,
 	struct ipvx_port *port = port_of(skb->ifindex);
 	struct ipvx_addr *sender;
 
-	if (!port || is_tagged(skb) || skb->protocol == bpf_htons(ETH_P_PAUSE))
+	if (!port || skb->vlan_present ||
+	    skb->protocol == bpf_htons(ETH_P_PAUSE))
 		return keep_for_host(skb);
 	sender = own_sender(skb, c, eth, port);
 	if (!sender)
@@ -104,7 +105,7 @@ static __always_inline int tx_group(struct __sk_buff *skb,
 	if (skb->protocol == bpf_htons(ETH_P_PAUSE))
 		return drop_tx(slave->slave, IPVX_DROP_PAUSE);
 	port = port_of(slave->master);
-	if (port && !is_tagged(skb) && !isolates(port))
+	if (port && !skb->vlan_present && !isolates(port))
 		copy_to_slaves(skb, slave->master, port->slots, slave->slave);
 	return to_wire(skb, slave, GROUP);
 }

@@ -96,12 +96,6 @@ static __always_inline bool is_same_mac(const __u8 *a, const __u8 *b)
 	       *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
 }
 
-/* On a VLAN. A tag lies beside the packet; VLAN 0 only gives a priority. */
-static __always_inline bool is_tagged(const struct __sk_buff *skb)
-{
-	return skb->vlan_present && skb->vlan_tci & 0xfff;
-}
-
 static __always_inline void set_ipv4(struct ipvx_addr_key *key,
 				     const void *addr)
 {
@@ -181,14 +175,14 @@ static __always_inline bool read_ipv6(struct cursor c, enum side side,
 }
 
 /* Fills in family and address; false where the frame has no such address. The
- * cursor stands behind the Ethernet header. A frame of a VLAN has none:
- * slaves are untagged.
+ * cursor stands behind the Ethernet header. A tagged frame has none (its tag
+ * lies beside the packet), VLAN 0 included: slaves are untagged.
  */
 static __always_inline bool read_address(struct __sk_buff *skb, struct cursor c,
 					 enum side side,
 					 struct ipvx_addr_key *key)
 {
-	if (is_tagged(skb))
+	if (skb->vlan_present)
 		return false;
 	switch (skb->protocol) {
 	case bpf_htons(ETH_P_IP):

@@ -470,6 +470,42 @@ TEST_CASE("the host end never has an IPv6 address") {
   CHECK(output_of("ip -6 addr show dev ipvx1") == "");
 }
 
+TEST_CASE("many slaves go together, and only they") {
+  const auto links = host_links();
+  const Namespace a{"a"};
+  const auto netns = need(links->find_netns("a"));
+  std::vector<IfIndex> host_ends;
+  for (std::uint32_t id = 1; id <= 20; ++id) {
+    const auto name = ifname("web" + std::to_string(id));
+    host_ends.push_back(
+        need(links->create({.slave = SlaveId{id}, .name = name, .netns = netns, .mac = kMac, .mtu = 1400}))
+            .host_end);
+  }
+  const Pair stays{*links, 21, "web21", netns};
+  need(links->remove(Ends{.host_end = host_ends[3]}));  // gone already when its turn comes
+  need(links->remove(host_ends));
+  CHECK(need(links->host_ends()) == std::map<SlaveId, IfIndex>{{SlaveId{21}, stays.ends.host_end}});
+  CHECK(output_of("ip link show dev ipvx21").find("group 6970") != std::string::npos);
+  need(links->remove(host_ends));
+  need(links->remove(std::vector<IfIndex>{}));
+}
+
+TEST_CASE("the relay is made once, up, with room for any frame and no addresses") {
+  const auto links = host_links();
+  const Relay relay = need(links->relay());
+  CHECK(need(links->relay()) == relay);
+  for (const char* end : {"ipvxrelay0", "ipvxrelay1"}) {
+    const auto link = output_of(std::string{"ip -d link show dev "} + end);
+    CHECK(link.find(",UP") != std::string::npos);
+    CHECK(link.find("mtu 65535") != std::string::npos);
+    CHECK(output_of(std::string{"ip addr show dev "} + end + " | grep inet").empty());
+  }
+  CHECK(need(links->host_ends()).empty());
+  run("ip link del ipvxrelay1");
+  CHECK(need(links->relay()) != relay);
+  run("ip link del ipvxrelay0");
+}
+
 TEST_CASE("link-local addresses of two slaves differ although their MAC does not") {
   const auto links = host_links();
   const Namespace a{"a"};

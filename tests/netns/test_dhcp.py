@@ -5,9 +5,9 @@
     x0  ---- veth ----  m0 ==== two l2 slaves ===  ipvl0 (a)       ipvl1 (b)
     dnsmasq                                        dhclient        udhcpc
 
-A client that has no address yet can only be told so by broadcast (SEMANTICS.md 1.A): udhcpc -B asks
-for that; ISC's dhclient cannot on Linux, so the server has to know it. And only its client identifier
-tells a client from the others.
+A client that has no address yet can only be told so by broadcast (SEMANTICS.md 1.A): udhcpc -B
+asks for that; ISC's dhclient cannot on Linux, so the server has to know it. And only its client
+identifier tells a client from the others.
 """
 
 from __future__ import annotations

@@ -148,8 +148,9 @@ def advertisement(frame: Frame) -> bool:
 def only_the_master_speaks(net: Topology, vrrp: Vrrp, best: str) -> None:
     """And everybody else hears it once: the backup, the host's interface, the other slave."""
     a, b = net.slaves
-    mark = Ether(src=net.external_mac, dst="ff:ff:ff:ff:ff:ff", type=0x88B5) / Raw(b"from here to here")
-    is_mark = carrying(b"from here to here")
+    words = b"from here to here"
+    mark = Ether(src=net.external_mac, dst="ff:ff:ff:ff:ff:ff", type=0x88B5) / Raw(words)
+    is_mark = carrying(words)
     with contextlib.ExitStack() as stack:
         places = {"external": "x0", "host": "m0", "a": a.name, "b": b.name}
         spaces = {"external": net.external, "host": net.host, "a": a.netns, "b": b.netns}

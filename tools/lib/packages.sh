@@ -22,7 +22,8 @@ ipvlanx_test_packages=(
   "${ipvlanx_demo_packages[@]}"
   catch2 clang-format-19 clang-tidy-19 git libclang-rt-19-dev
   python3 python3-pytest python3-scapy
-  dnsmasq-base ethtool iputils-arping ndisc6 udhcpc
+  avahi-daemon avahi-utils dbus-daemon dnsmasq-base ethtool iputils-arping isc-dhcp-client keepalived
+  ndisc6 procps radvd udhcpc
 )
 
 # install_packages PACKAGE...: those that are missing, with one `apt-get update`. One
