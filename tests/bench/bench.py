@@ -2,7 +2,7 @@
 """How fast is ipvlanx beside kernel macvlan, and beside veth and a bridge? See tools/bench.
 
 What is measured grows in three stages, on the same topologies: 2 slaves (unicast and fan-out), 64
-(fan-out and a storm), 1,000 (fan-out). In each round of a stage every figure is taken of all
+(fan-out and a storm), 1,000 (fan-out); then slaves come and go. In each round of a stage every figure is taken of all
 contestants, one after the other, before the next figure: so a ratio is of values that are seconds
 apart. Who goes first changes from round to round.
 """
@@ -26,6 +26,7 @@ from report import Figure, Results  # noqa: E402
 
 PATH_CPU = 0  # sender, the kernel's part, receiver
 LAST_CPU = (os.cpu_count() or 1) - 1  # another one, if there is one
+LIVES = (250, 500, 1000)  # slaves
 STAGES = {2: ("unicast", "fanout"), 64: ("fanout", "storm"), 1000: ("fanout",)}  # by slaves
 
 
@@ -63,6 +64,8 @@ class Bench:
                 turns = self.contestants[first:] + self.contestants[:first]
                 for kind in wanted:
                     self._measure(kind, turns, count)
+        if self.only in (None, "life"):
+            self._lives()
         for contestant in self.contestants:
             contestant.check()
 
@@ -83,6 +86,25 @@ class Bench:
             contestant.grow(count)
             times.append(f"{contestant.title} {time.monotonic() - start:.1f} s")
         say(f"{count} slaves each: {', '.join(times)}")
+
+    # ----------------------------------------------------------------- coming and going
+
+    def _lives(self) -> None:
+        """Linear is what costs each slave the same, however many there are."""
+        for one in self.contestants:
+            one.clear()
+        for count in LIVES:
+            say(f"{count} slaves come and go")
+            for one in self.contestants:
+                grown = one.grow(count)
+                gone = one.clear()
+                for what, seconds in (
+                    ("created", grown.to_add),
+                    ("brought up", grown.to_bring_up),
+                    ("deleted at once", gone),
+                ):
+                    figure = Figure(f"{count:,} slaves {what}: each", "ms", 1e-3, "less")
+                    self.results.add(figure, one.key, seconds / count)
 
     # -------------------------------------------------------------------------- unicast
 
@@ -167,7 +189,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench")
     parser.add_argument("--json", help="the file's name, in the folder that is open as --folder")
     parser.add_argument("--folder", type=int, help="a file descriptor")
-    parser.add_argument("--only", choices=("unicast", "fanout", "storm"))
+    parser.add_argument("--only", choices=("unicast", "fanout", "storm", "life"))
     return parser.parse_args()
 
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from ipvlanx import Daemon
 from instruments import Failed, Way
@@ -21,6 +23,7 @@ from space import Netns, eventually
 
 EXTERNAL, HOST = "10.0.0.1", "10.0.0.2"
 OWN = 2  # slaves with a namespace and an address of their own
+GROUP = 6971  # of interfaces that are deleted together
 
 
 def ip_batch(netns: str, lines: list[str]) -> None:
@@ -39,6 +42,14 @@ def drops_by_reason(dump: str) -> dict[str, int]:
         each = [cpu["value"]["packets"] for cpu in row["formatted"]["values"]]
         drops[reason] = drops.get(reason, 0) + sum(each)
     return drops
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Seconds it took."""
+
+    to_add: float
+    to_bring_up: float
 
 
 class Contestant(ABC):
@@ -67,16 +78,26 @@ class Contestant(ABC):
     def address(number: int) -> str:
         return f"10.0.0.{10 + number}"
 
-    def grow(self, count: int) -> None:
+    def grow(self, count: int) -> Growth:
         """Until there are so many slaves; all are up."""
         numbers = range(self.count, count)
+        start = time.monotonic()
         self._add({number: self._home(number).name for number in numbers})
+        added = time.monotonic()
         for home in (*self._homes, self._crowd):
             mine = [number for number in numbers if self._home(number) is home]
             if mine:
                 ip_batch(home.name, [f"link set s{number} up" for number in mine])
         self.count = count
         self._settle()
+        return Growth(to_add=added - start, to_bring_up=time.monotonic() - added)
+
+    def clear(self) -> float:
+        """All slaves are deleted at once; the seconds it took."""
+        start = time.monotonic()
+        self._clear()
+        self.count = 0
+        return time.monotonic() - start
 
     def _home(self, number: int) -> Netns:
         return self._homes[number] if number < OWN else self._crowd
@@ -106,6 +127,10 @@ class Contestant(ABC):
     def _add(self, slaves: dict[int, str]) -> None:
         """Makes slaves of these numbers in these namespaces."""
 
+    @abstractmethod
+    def _clear(self) -> None:
+        """Deletes all slaves."""
+
     def _settle(self) -> None:
         """Returns when all slaves get broadcasts."""
 
@@ -124,8 +149,12 @@ class Macvlan(Contestant):
         self.host.ip(f"addr add {HOST}/24 dev m0")
 
     def _add(self, slaves: dict[int, str]) -> None:
-        line = "link add link m0 name s{} netns {} type macvlan mode bridge"
+        line = f"link add link m0 name s{{}} group {GROUP} netns {{}} type macvlan mode bridge"
         ip_batch(self.host.name, [line.format(*slave) for slave in slaves.items()])
+
+    def _clear(self) -> None:
+        for home in {self._home(number).name for number in range(self.count)}:
+            ip_batch(home, [f"link del group {GROUP}"])
 
 
 class Bridge(Contestant):
@@ -140,8 +169,11 @@ class Bridge(Contestant):
         self.host.ip("link set br0 up")
 
     def _add(self, slaves: dict[int, str]) -> None:
-        line = "link add h{0} up master br0 type veth peer name s{0} netns {1}"
+        line = f"link add h{{0}} up group {GROUP} master br0 type veth peer name s{{0}} netns {{1}}"
         ip_batch(self.host.name, [line.format(*slave) for slave in slaves.items()])
+
+    def _clear(self) -> None:
+        ip_batch(self.host.name, [f"link del group {GROUP}"])
 
 
 class Ipvlanx(Contestant):
@@ -159,6 +191,12 @@ class Ipvlanx(Contestant):
             answer = self.daemon.api("POST", "/v1/slaves", wanted)
             if answer.status != 201:
                 raise Failed(f"ipvlanx: slave {number}: {answer.body}")
+
+    def _clear(self) -> None:
+        with self.daemon.requests(timeout=120) as ask:
+            answer = ask("DELETE", "/v1/ports/m0")
+        if answer.status != 204:
+            raise Failed(f"ipvlanx: DELETE /v1/ports/m0: {answer.body}")
 
     def _settle(self) -> None:
         def all_are_members() -> bool:

@@ -194,9 +194,9 @@ class Daemon:
             return ask(method, path, body)
 
     @contextlib.contextmanager
-    def requests(self) -> Iterator[Callable[..., Answer]]:
+    def requests(self, timeout: float = 15) -> Iterator[Callable[..., Answer]]:
         """Any number of requests, on one connection that is kept."""
-        connection = _UnixConnection(self.socket, timeout=15)
+        connection = _UnixConnection(self.socket, timeout)
 
         def ask(method: str, path: str, body: Any = None) -> Answer:
             data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
