@@ -8,12 +8,17 @@
  *         the master)               of a slave's veth)
  *         /        \               /        |        \
  *      slave      host         slave      host      wire
+ *                   \                     /
+ *                    the host's stack (l3s; l3 from a slave)
+ *                   /                     \
+ *            ipvx_slave_rx               wire
+ *       (TC egress of the host end)
+ *                  |
+ *                slave
  *
  * Rule numbers are those of SEMANTICS.md, functions those of
  * drivers/net/ipvlan/ipvlan_core.c.
  */
-#include <linux/if_packet.h>
-
 #include "deliver.bpf.h"
 #include "fanout.bpf.h"
 #include "lookup.bpf.h"
@@ -34,13 +39,12 @@ own_sender(struct __sk_buff *skb, struct cursor c, const struct ethhdr *eth,
 
 /* Rules 10 and 30: copies for the slaves; the host keeps its own. */
 static __always_inline int rx_group(struct __sk_buff *skb, struct cursor c,
-				    const struct ethhdr *eth)
+				    const struct ethhdr *eth,
+				    struct ipvx_port *port)
 {
-	struct ipvx_port *port = port_of(skb->ifindex);
 	struct ipvx_addr *sender;
 
-	if (!port || skb->vlan_present ||
-	    skb->protocol == bpf_htons(ETH_P_PAUSE))
+	if (skb->vlan_present || skb->protocol == bpf_htons(ETH_P_PAUSE))
 		return keep_for_host(skb);
 	sender = own_sender(skb, c, eth, port);
 	if (!sender)
@@ -50,15 +54,16 @@ static __always_inline int rx_group(struct __sk_buff *skb, struct cursor c,
 	return keep_for_host(skb);
 }
 
-/* RX on the master: a packet for a slave's address goes to that slave,
- * everything else stays with the host.
- * As ipvlan_handle_mode_l2().
+/* RX on the master: a packet for a slave's address goes to that slave, in l3s
+ * by the host's stack; everything else stays with the host. As
+ * ipvlan_handle_frame().
  */
 SEC("tc")
 int ipvx_master_rx(struct __sk_buff *skb)
 {
 	struct cursor c = open_frame(skb);
 	struct ethhdr *eth = take(&c, sizeof(*eth));
+	struct ipvx_port *port;
 	struct ipvx_addr *addr;
 
 	/* The host's own multicast on its way back to it comes from no wire,
@@ -66,12 +71,17 @@ int ipvx_master_rx(struct __sk_buff *skb)
 	 */
 	if (!eth || skb->pkt_type == PACKET_LOOPBACK)
 		return keep_for_host(skb);
-	if (is_group_address(eth->h_dest))
-		return rx_group(skb, c, eth);
+	if (is_group_address(eth->h_dest)) {
+		port = port_of(skb->ifindex);
+		if (port && port->mode == IPVX_L2)
+			return rx_group(skb, c, eth, port);
+	}
 	addr = owner(skb, c, DESTINATION, skb->ifindex);
-	if (addr)
-		return to_slave(skb, addr);
-	return keep_for_host(skb);
+	if (!addr)
+		return keep_for_host(skb);
+	if (addr->mode == IPVX_L3S)
+		return through_stack_to_slave(skb, c);
+	return to_slave(skb, addr);
 }
 
 /* Rule 41: one MAC address on the wire, whatever the slave wrote. */
@@ -110,23 +120,12 @@ static __always_inline int tx_group(struct __sk_buff *skb,
 	return to_wire(skb, slave, GROUP);
 }
 
-/* TX of a slave, at its host end: to the other slaves, the host, the wire.
- * As ipvlan_xmit_mode_l2().
- */
-SEC("tc")
-int ipvx_slave_tx(struct __sk_buff *skb)
+/* As ipvlan_xmit_mode_l2(): the MAC address says where to. */
+static __always_inline int tx_l2(struct __sk_buff *skb, struct cursor c,
+				 const struct ethhdr *eth,
+				 const struct ipvx_slave *slave)
 {
-	struct ipvx_slave *slave = slave_behind(skb->ifindex);
 	struct ipvx_addr *addr;
-	struct ethhdr *eth;
-	struct cursor c;
-
-	if (!slave)
-		return drop_tx(0, IPVX_DROP_NO_SLAVE);
-	c = open_own_frame(skb, slave);
-	eth = take(&c, sizeof(*eth));
-	if (!eth)
-		return drop_tx(slave->slave, IPVX_DROP_TRUNCATED);
 
 	if (is_group_address(eth->h_dest))
 		return tx_group(skb, slave);
@@ -138,6 +137,77 @@ int ipvx_slave_tx(struct __sk_buff *skb)
 	if (slave->flag == IPVX_PRIVATE)
 		return drop_tx(slave->slave, IPVX_DROP_PRIVATE);
 	return to_sibling(skb, slave, addr);
+}
+
+/* As ipvlan_xmit_mode_l3(): the IP address does, of one of the port or else the
+ * host's routes.
+ */
+static __always_inline int tx_l3(struct __sk_buff *skb, struct cursor c,
+				 const struct ethhdr *eth,
+				 const struct ipvx_slave *slave)
+{
+	struct ipvx_addr *addr = NULL;
+
+	if (slave->flag != IPVX_VEPA)
+		addr = owner(skb, c, DESTINATION, slave->master);
+	if (addr && slave->flag == IPVX_PRIVATE)
+		return drop_tx(slave->slave, IPVX_DROP_PRIVATE);
+	if (addr)
+		return to_sibling(skb, slave, addr);
+	if (is_group_address(eth->h_dest))
+		return drop_tx(slave->slave, IPVX_DROP_GROUP);
+	if (!is_ip(skb))
+		return drop_tx(slave->slave, IPVX_DROP_NOT_IP);
+	return through_stack(skb, c, slave);
+}
+
+/* TX of a slave, at its host end: to the other slaves, the host, the wire. */
+SEC("tc")
+int ipvx_slave_tx(struct __sk_buff *skb)
+{
+	struct ipvx_slave *slave = slave_behind(skb->ifindex);
+	struct ethhdr *eth;
+	struct cursor c;
+
+	if (!slave)
+		return drop_tx(0, IPVX_DROP_NO_SLAVE);
+	c = open_own_frame(skb, slave);
+	eth = take(&c, sizeof(*eth));
+	if (!eth)
+		return drop_tx(slave->slave, IPVX_DROP_TRUNCATED);
+
+	if (slave->mode == IPVX_L2)
+		return tx_l2(skb, c, eth, slave);
+	return tx_l3(skb, c, eth, slave);
+}
+
+/* Rule 74: from a socket of the host's. What the stack says about a packet of
+ * the slave (an ICMP error, a reset by netfilter's REJECT) is not: that the
+ * slave gets.
+ */
+static __always_inline bool is_of_host(struct __sk_buff *skb, struct cursor c)
+{
+	return !skb->ingress_ifindex && skb->sk && !is_icmp_error(skb, c);
+}
+
+/* The host's stack has routed a packet to a slave, in l3s and wherever it
+ * answers for itself: the last hook before it is there.
+ */
+SEC("tc")
+int ipvx_slave_rx(struct __sk_buff *skb)
+{
+	struct ipvx_slave *slave = slave_behind(skb->ifindex);
+	struct cursor c = open_frame(skb);
+
+	if (!slave || skb->tc_index == STEERED)
+		return VERDICT_NEXT;
+	if (!take(&c, sizeof(struct ethhdr)))
+		return drop_rx(slave->slave, IPVX_DROP_TRUNCATED);
+	if (is_of_host(skb, c))
+		return drop_rx(slave->slave, IPVX_DROP_HOST);
+	if (skb->ingress_ifindex && skb->tc_index != LIFE_ADDED)
+		add_life(skb, c);
+	return hand_over(skb, slave);
 }
 
 /* The relay's exit: a broadcast that still has slaves before it. Counted when

@@ -174,6 +174,42 @@ static __always_inline bool read_ipv6(struct cursor c, enum side side,
 	return true;
 }
 
+/* Untagged IPv4 or IPv6, whatever its header says. */
+static __always_inline bool is_ip(struct __sk_buff *skb)
+{
+	return !skb->vlan_present && (skb->protocol == bpf_htons(ETH_P_IP) ||
+				      skb->protocol == bpf_htons(ETH_P_IPV6));
+}
+
+#define ICMP_UNREACHABLE   3 /* RFC 792 */
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER	   12
+#define ICMPV6_FIRST_INFO  128 /* RFC 4443, 2.1: below are errors */
+
+/* About another packet, in a packet without options. */
+static __always_inline bool is_icmp_error(struct __sk_buff *skb,
+					  struct cursor c)
+{
+	struct ipv6hdr *ip6;
+	struct iphdr *ip4;
+	__u8 *type;
+
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		ip4 = take(&c, sizeof(*ip4));
+		type = take(&c, sizeof(*type));
+		return ip4 && type && ip4->protocol == IPPROTO_ICMP &&
+		       (*type == ICMP_UNREACHABLE ||
+			*type == ICMP_TIME_EXCEEDED || *type == ICMP_PARAMETER);
+	case bpf_htons(ETH_P_IPV6):
+		ip6 = take(&c, sizeof(*ip6));
+		type = take(&c, sizeof(*type));
+		return ip6 && type && ip6->nexthdr == IPPROTO_ICMPV6 &&
+		       *type < ICMPV6_FIRST_INFO;
+	}
+	return false;
+}
+
 /* Fills in family and address; false where the frame has no such address. The
  * cursor stands behind the Ethernet header. A tagged frame has none (its tag
  * lies beside the packet), VLAN 0 included: slaves are untagged.

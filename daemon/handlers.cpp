@@ -92,10 +92,9 @@ Result<Reply> list_ports(const Call& call) {
 
 Result<Reply> get_port(const Call& call) {
   const State& state = call.controller.state();
-  for (const auto& [master, port] : state.ports()) {
-    if (port.name.str() == call.arguments[0]) return json_reply(200, api::port_reply(state, port));
-  }
-  return fail(Errc::no_such_port, fmt::format("'{}' is no port", call.arguments[0]));
+  const Port* port = state.port_named(call.arguments[0]);
+  if (!port) return fail(Errc::no_such_port, fmt::format("'{}' is no port", call.arguments[0]));
+  return json_reply(200, api::port_reply(state, *port));
 }
 
 Result<Reply> change_port(const Call& call) {

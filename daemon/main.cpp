@@ -25,7 +25,7 @@ namespace {
 
 Result<void> run(const Settings& settings) {
   if (auto made = make_directory(settings.state_dir, 0700); !made) return made;
-  auto links = open_kernel_links();
+  auto links = open_kernel_links(settings.state_dir + "/host-settings");
   if (!links) return std::unexpected(links.error());
   auto datapath =
       open_bpf_datapath({.pin_root = settings.pin_root, .allow_private_bpffs = settings.allow_private_bpffs});

@@ -21,7 +21,7 @@
 #define IPVX_ABI_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #endif
 
-#define IPVX_ABI_VERSION 2
+#define IPVX_ABI_VERSION 3
 
 /* The values of IPVLAN_MODE_* in linux/if_link.h. */
 enum ipvx_mode {
@@ -63,7 +63,10 @@ enum ipvx_drop {
 	IPVX_DROP_FANOUT_FULL  = 4, /* more broadcasts at once than copies can be made of */
 	IPVX_DROP_FANOUT_LOST  = 5, /* a broadcast was lost on its way to the later slaves */
 	IPVX_DROP_PRIVATE      = 6, /* to a sibling, which flag private forbids */
-	IPVX_DROP_REASONS      = 7,
+	IPVX_DROP_GROUP        = 7, /* in l3 and l3s a slave sends no broadcast or multicast */
+	IPVX_DROP_NOT_IP       = 8, /* in l3 and l3s a slave sends IPv4 and IPv6, untagged */
+	IPVX_DROP_HOST         = 9, /* to a slave from the host itself (host-access is off) */
+	IPVX_DROP_REASONS      = 10,
 };
 
 /* Map ipvx_about: which ABI do these maps speak? One entry. */
@@ -85,13 +88,14 @@ IPVX_ABI_SIZE(struct ipvx_addr_key, 24);
 
 struct ipvx_addr {
 	/* hot: what delivery reads */
-	__u32         host_end; /* ifindex, in the host's namespace */
-	enum ipvx_way way;
-	__u32         slave;    /* id */
+	__u32          host_end; /* ifindex, in the host's namespace */
+	enum ipvx_way  way;
+	__u32          slave;    /* id */
+	enum ipvx_mode mode;     /* of its port */
 	/* for people */
-	__u32         container_end; /* ifindex, in the slave's namespace */
+	__u32          container_end; /* ifindex, in the slave's namespace */
 };
-IPVX_ABI_SIZE(struct ipvx_addr, 16);
+IPVX_ABI_SIZE(struct ipvx_addr, 20);
 
 /* Map ipvx_ports: how does this master treat its slaves? */
 struct ipvx_port_key {
@@ -127,7 +131,7 @@ struct ipvx_slave {
 };
 IPVX_ABI_SIZE(struct ipvx_slave, 24);
 
-/* Map ipvx_members: who gets a copy of a broadcast? Slaves that are up. */
+/* Map ipvx_members: who gets a copy of a broadcast? Slaves that are up, in l2. */
 struct ipvx_member_key {
 	__u32 master; /* ifindex */
 	__u32 slot;

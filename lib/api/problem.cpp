@@ -71,7 +71,6 @@ unsigned http_status(Errc code) {
     case Errc::not_a_netns:
     case Errc::address_reserved:
     case Errc::too_many_addresses:
-    case Errc::not_supported:
     case Errc::idempotency_mismatch:
       return 422;
     case Errc::map_full:

@@ -64,8 +64,6 @@ std::string_view name(Errc code) {
       return "address-reserved";
     case Errc::too_many_addresses:
       return "too-many-addresses";
-    case Errc::not_supported:
-      return "not-supported";
     case Errc::idempotency_mismatch:
       return "idempotency-mismatch";
     case Errc::map_full:

@@ -90,11 +90,9 @@ Result<void> Controller::change_port(const IfName& master, const api::PortChange
 }
 
 Result<void> Controller::delete_port(const IfName& master) {
-  const auto& ports = state_.ports();
-  const auto port =
-      std::ranges::find_if(ports, [&](const auto& entry) { return entry.second.name == master; });
-  if (port == ports.end()) return fail(Errc::no_such_port, fmt::format("'{}' is no port", master.str()));
-  return whether(run(DeletePort{port->first}));
+  const Port* port = state_.port_named(master.str());
+  if (!port) return fail(Errc::no_such_port, fmt::format("'{}' is no port", master.str()));
+  return whether(run(DeletePort{port->master}));
 }
 
 Result<void> Controller::add_address(SlaveId id, const api::NewAddress& request) {
@@ -176,7 +174,7 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
   return std::visit(
       Overloaded{
           [&]<class Row>(const step::Write<Row>& write) {
-            return write.after ? datapath_.write(*write.after) : datapath_.erase(*write.before);
+            return write.after ? this->write(*write.after) : erase(*write.before);
           },
           [&](const step::CreateLinks& create) -> Result<void> {
             const auto ends = links_.create(create);
@@ -193,6 +191,8 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
           [&](const step::Move& move) { return this->move(move, plan); },
           [&](const step::SetUp& set) { return links_.set_up(set.place, set.up); },
           [&](const step::SetMtu& set) { return links_.set_mtu(set.place, set.after); },
+          [&](const step::SetMac& set) { return links_.set_mac(set.place, set.after); },
+          [&](const step::SetRouted& set) { return links_.set_routed(set.ends, set.routed); },
           [&](const step::AssignAddress& assign) { return links_.assign(assign.place, assign.prefix); },
           [&](const step::RemoveAddress& remove) { return links_.unassign(remove.place, remove.prefix); },
           [&](const step::SeparateLinkLocals& separate) {
@@ -200,6 +200,17 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
           },
       },
       step);
+}
+
+// What the mode needs of the host is there before the port, and goes after it.
+Result<void> Controller::write(const PortRow& row) {
+  if (auto tuned = links_.tune(row.master, row.mode); !tuned) return tuned;
+  return datapath_.write(row);
+}
+
+Result<void> Controller::erase(const PortRow& row) {
+  if (auto erased = datapath_.erase(row); !erased) return erased;
+  return links_.tune(row.master, Mode::l2);
 }
 
 // Leaves an interface that is there already where it is.
@@ -225,11 +236,17 @@ std::vector<Error> Controller::follow(const Notices& notices) {
   if (notices.lost) {
     events_.add(
         {.type = EventType::resync, .detail = "netlink messages were lost: all slaves are looked at"});
+    for (const auto& [master, port] : std::map{state_.ports()}) {
+      if (auto done = refresh_master(master); !done) troubles_.push_back(std::move(done.error()));
+    }
     for (const auto& [id, slave] : state_.slaves()) concerned.insert(id);
   }
   for (const Place& place : notices.places) {
     if (const Slave* slave = state_.slave_at(place)) concerned.insert(slave->id);
     if (place.netns) continue;
+    if (state_.port(place.ifindex)) {
+      if (auto done = refresh_master(place.ifindex); !done) troubles_.push_back(std::move(done.error()));
+    }
     if (place.ifindex == relay_.entrance || place.ifindex == relay_.exit) {
       if (auto kept = keep_relay(); !kept) troubles_.push_back(std::move(kept.error()));
     }
@@ -265,6 +282,14 @@ Result<void> Controller::refresh(SlaveId id) {
   return {};
 }
 
+// The same of a master.
+Result<void> Controller::refresh_master(IfIndex master) {
+  auto link = links_.master(master);
+  if (link) return whether(run(ObserveMaster{master, *std::move(link)}));
+  if (link.error().code != Errc::no_such_master) return std::unexpected(link.error());
+  return whether(run(ObserveMaster{master, std::nullopt}));
+}
+
 // Broadcasts need it: should somebody remove it, it is made again.
 Result<void> Controller::keep_relay() {
   const auto relay = links_.relay();
@@ -287,8 +312,17 @@ Result<void> Controller::start() {
     Plan alone;
     if (auto done = perform(step, alone); !done) return done;
   }
+  if (auto tuned = links_.tune(restored->routed); !tuned) return tuned;
+  // A daemon that was killed while it changed a port may have left its slaves half-way.
+  for (const auto& [id, slave] : state_.slaves()) {
+    const bool routed = restored->routed.contains(slave.master);
+    if (auto set = links_.set_routed(slave.ends, routed); !set) troubles_.push_back(std::move(set.error()));
+  }
   for (Event& event : restored->events) events_.add(std::move(event));
   if (auto saved = write_state(state_path_, state_); !saved) return saved;
+  for (const auto& [master, port] : std::map{state_.ports()}) {
+    if (auto done = refresh_master(master); !done) troubles_.push_back(std::move(done.error()));
+  }
   for (const auto& [id, slave] : std::map{state_.slaves()}) {
     if (auto done = refresh(id); !done) troubles_.push_back(std::move(done.error()));
   }

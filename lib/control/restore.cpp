@@ -38,18 +38,21 @@ Slave known_slave(const SavedSlave& saved, IfIndex host_end, const SlaveLink& li
           .addresses = known_addresses(saved, link, tables)};
 }
 
-// The ports whose masters are still there.
-Result<void> restore_ports(Links& links, const SavedState& saved, State& state) {
+// The ports whose masters are still there, as the data path was told of them last: what
+// of a master changed since, the controller finds out next.
+Result<void> restore_ports(Links& links, const SavedState& saved, const Tables& tables, State& state) {
   for (const SavedPort& port : saved.ports) {
     const auto link = links.master(port.master);
     if (!link && link.error().code == Errc::no_such_master) continue;
     if (!link) return std::unexpected(link.error());
+    const auto row = tables.ports.find(port.master);
+    const bool known = row != tables.ports.end();
     state.put(Port{.master = port.master,
-                   .name = link->name,
+                   .name = port.name,
                    .mode = port.mode,
                    .flag = port.flag,
-                   .mac = link->mac,
-                   .mtu = link->mtu,
+                   .mac = known ? row->second.mac : link->mac,
+                   .mtu = known ? row->second.mtu : link->mtu,
                    .strict_private = port.strict_private,
                    .kept = port.kept});
   }
@@ -61,14 +64,17 @@ Result<void> restore_ports(Links& links, const SavedState& saved, State& state) 
 Result<Restored> restore(Links& links, Datapath& datapath, const std::string& state_path) {
   const auto saved = read_state(state_path);
   if (!saved) return std::unexpected(saved.error());
-  const auto tables = datapath.tables();
+  auto tables = datapath.tables();
   if (!tables) return std::unexpected(tables.error());
+  const auto routes = links.routes();
+  if (!routes) return std::unexpected(routes.error());
+  for (const RouteRow& route : *routes) tables->routes.emplace(route.key(), route);
   const auto host_ends = links.host_ends();
   if (!host_ends) return std::unexpected(host_ends.error());
 
   Restored restored;
   State& state = restored.state;
-  if (auto done = restore_ports(links, *saved, state); !done) return std::unexpected(done.error());
+  if (auto done = restore_ports(links, *saved, *tables, state); !done) return std::unexpected(done.error());
 
   for (const SavedSlave& slave : saved->slaves) {
     const auto host_end = host_ends->find(slave.id);
@@ -89,7 +95,11 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
     if (!port.kept && state.slaves_of(port.master).empty()) state.drop_port(port.master);
   }
 
-  Difference difference = ipvlanx::difference(*tables, tables_of(state));
+  const Tables wanted = tables_of(state);
+  for (const auto& [master, row] : wanted.ports) {
+    if (row.mode != Mode::l2) restored.routed.emplace(master, row.mode);
+  }
+  Difference difference = ipvlanx::difference(*tables, wanted);
   restored.steps = std::move(difference.withdrawals);
   std::ranges::move(difference.entries, std::back_inserter(restored.steps));
   return restored;

@@ -3,6 +3,7 @@
 // kernel's interfaces, and the data path's tables that went on without it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace ipvlanx {
 
 struct Restored {
   State state;
-  std::vector<Step> steps;    // that make the tables say what the state says
-  std::vector<Event> events;  // what is gone since
+  std::vector<Step> steps;              // that make the tables say what the state says
+  std::vector<Event> events;            // what is gone since
+  std::map<IfIndex, Mode> routed = {};  // the ports that the host's stack routes for
 };
 
 Result<Restored> restore(Links& links, Datapath& datapath, const std::string& state_path);

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "ipvlanx/base/unique_fd.h"
+#include "ipvlanx/base/files.h"
 
 namespace ipvlanx {
 
@@ -81,35 +77,6 @@ SavedState from_json(const json& document) {
     state.slaves.push_back(std::move(saved));
   }
   return state;
-}
-
-Result<void> write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return kernel_error("write", errno);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-Result<void> sync(int fd) {
-  if (::fsync(fd) < 0) return kernel_error("fsync", errno);
-  return {};
-}
-
-Result<void> replace_file(const std::string& path, std::string_view text) {
-  const std::string beside = path + ".new";
-  const UniqueFd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-  if (!file) return kernel_error("open", errno);
-  if (auto done = write_all(file.get(), text); !done) return done;
-  if (auto done = sync(file.get()); !done) return done;
-  if (::rename(beside.c_str(), path.c_str()) < 0) return kernel_error("rename", errno);
-
-  const std::string folder = std::filesystem::path{path}.parent_path();
-  const UniqueFd directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!directory) return kernel_error(folder, errno);
-  return sync(directory.get());
 }
 
 }  // namespace

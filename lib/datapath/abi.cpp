@@ -109,6 +109,7 @@ ipvx_addr value(const AddressRow& row) {
   return {.host_end = number(row.host_end),
           .way = same<ipvx_way>(row.way),
           .slave = number(row.slave),
+          .mode = same<ipvx_mode>(row.mode),
           .container_end = number(row.container_end)};
 }
 
@@ -118,6 +119,7 @@ AddressRow row(const ipvx_addr_key& key, const ipvx_addr& value) {
           .slave = SlaveId{value.slave},
           .host_end = IfIndex{value.host_end},
           .container_end = IfIndex{value.container_end},
+          .mode = same<Mode>(value.mode),
           .way = same<Way>(value.way)};
 }
 

@@ -118,7 +118,12 @@ class BpfDatapath final : public Datapath {
       (void)hooks_.adopt(master_rx(IfIndex{key.master}), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
     }
     for (const ipvx_slave_key& key : slaves_.keys()) {
-      (void)hooks_.adopt(slave_tx(IfIndex{key.host_end}), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
+      const IfIndex host_end{key.host_end};
+      (void)hooks_.adopt(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
+      const auto slave = slaves_.read(key);
+      if (slave && slave->mode != IPVX_L2) {
+        (void)hooks_.adopt(slave_rx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
+      }
     }
   }
 
@@ -137,11 +142,12 @@ class BpfDatapath final : public Datapath {
   Result<void> write(const SlaveRow& row) override {
     if (auto done = stats_.start({number(row.slave)}); !done) return done;
     if (auto done = slaves_.write(abi::key(row), abi::value(row)); !done) return done;
-    return attach_host_end(row.host_end);
+    return attach_host_end(row);
   }
 
   Result<void> erase(const SlaveRow& row) override {
     if (auto done = hooks_.detach(slave_tx(row.host_end)); !done) return done;
+    if (auto done = hooks_.detach(slave_rx(row.host_end)); !done) return done;
     if (auto done = slaves_.erase(abi::key(row)); !done) return done;
     for (std::uint32_t reason = 0; reason < IPVX_DROP_REASONS; ++reason) {
       if (auto done = drops_.erase(drop_key(row.slave, reason)); !done) return done;
@@ -155,7 +161,7 @@ class BpfDatapath final : public Datapath {
   Result<void> erase(const AddressRow& row) override { return addrs_.erase(abi::key(row)); }
 
   Result<void> use(const Relay& relay) override {
-    const Hook exit{relay.exit, pins_.relay_link()};
+    const Hook exit{relay.exit, Direction::ingress, pins_.relay_link()};
     if (auto done = hooks_.attach(exit, bpf_program__fd(skeleton_->progs.ipvx_relay_rx)); !done) return done;
     return relay_.write(0, {.entrance = number(relay.entrance)});
   }
@@ -198,14 +204,26 @@ class BpfDatapath final : public Datapath {
     }
   }
 
-  Hook master_rx(IfIndex master) const { return {master, pins_.link(master, "master_rx")}; }
-  Hook slave_tx(IfIndex host_end) const { return {host_end, pins_.link(host_end, "slave_tx")}; }
+  Hook master_rx(IfIndex master) const {
+    return {master, Direction::ingress, pins_.link(master, "master_rx")};
+  }
+  Hook slave_tx(IfIndex host_end) const {
+    return {host_end, Direction::ingress, pins_.link(host_end, "slave_tx")};
+  }
+  Hook slave_rx(IfIndex host_end) const {
+    return {host_end, Direction::egress, pins_.link(host_end, "slave_rx")};
+  }
 
   Result<void> attach_master(IfIndex master) {
     return hooks_.attach(master_rx(master), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
   }
-  Result<void> attach_host_end(IfIndex host_end) {
-    return hooks_.attach(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
+  // In l2 nothing comes to a slave by the host's stack.
+  Result<void> attach_host_end(const SlaveRow& row) {
+    const Hook rx = slave_rx(row.host_end);
+    auto done = row.mode == Mode::l2 ? hooks_.detach(rx)
+                                     : hooks_.attach(rx, bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
+    if (!done) return done;
+    return hooks_.attach(slave_tx(row.host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
   }
 
   Pins pins_;

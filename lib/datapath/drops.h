@@ -17,6 +17,9 @@ inline constexpr std::array<std::string_view, IPVX_DROP_REASONS> kDropReasons = 
     "fanout_full",   // IPVX_DROP_FANOUT_FULL
     "fanout_lost",   // IPVX_DROP_FANOUT_LOST
     "private",       // IPVX_DROP_PRIVATE
+    "group",         // IPVX_DROP_GROUP
+    "not_ip",        // IPVX_DROP_NOT_IP
+    "host",          // IPVX_DROP_HOST
 };
 
 }  // namespace ipvlanx

@@ -16,6 +16,7 @@ namespace {
 
 // linux/bpf.h of 6.6; Debian 12's is 6.1's and libbpf 1.1 does not know TCX.
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
+constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr std::uint32_t kLinkTypeTcx = 11;
 
 // struct bpf_link_info with the part that 6.1's header lacks.
@@ -31,6 +32,10 @@ struct TcxLinkInfo {
 constexpr std::uint32_t kFilterHandle = 1;
 constexpr std::uint32_t kFilterPriority = 6970;
 
+bpf_attach_type tcx_of(const Hook& hook) {
+  return hook.direction == Direction::ingress ? kTcxIngress : kTcxEgress;
+}
+
 // The pinned link, if it is one of this interface that is alive. What lies in
 // bpffs is input like any other.
 UniqueFd open_live_link(const Hook& hook) {
@@ -40,6 +45,7 @@ UniqueFd open_live_link(const Hook& hook) {
   std::uint32_t size = sizeof info;
   if (bpf_obj_get_info_by_fd(link.get(), &info, &size) < 0) return {};
   if (info.type != kLinkTypeTcx || info.ifindex != number(hook.interface)) return {};
+  if (info.attach_type != tcx_of(hook)) return {};
   return link;
 }
 
@@ -50,7 +56,7 @@ Result<void> attach_tcx(const Hook& hook, int program_fd) {
   }
   if (::unlink(hook.pin.c_str()) < 0 && errno != ENOENT) return kernel_error(hook.pin, errno);
   const UniqueFd link{
-      bpf_link_create(program_fd, static_cast<int>(number(hook.interface)), kTcxIngress, nullptr)};
+      bpf_link_create(program_fd, static_cast<int>(number(hook.interface)), tcx_of(hook), nullptr)};
   if (!link) return kernel_error("attach program", errno);
   if (bpf_obj_pin(link.get(), hook.pin.c_str()) < 0) return kernel_error(hook.pin, errno);
   return {};
@@ -67,12 +73,12 @@ Result<void> detach_tcx(const Hook& hook) {
   return {};
 }
 
-bpf_tc_hook ingress_of(const Hook& hook) {
-  bpf_tc_hook ingress{};
-  ingress.sz = sizeof ingress;
-  ingress.ifindex = static_cast<int>(number(hook.interface));
-  ingress.attach_point = BPF_TC_INGRESS;
-  return ingress;
+bpf_tc_hook clsact_of(const Hook& hook) {
+  bpf_tc_hook clsact{};
+  clsact.sz = sizeof clsact;
+  clsact.ifindex = static_cast<int>(number(hook.interface));
+  clsact.attach_point = hook.direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+  return clsact;
 }
 
 bpf_tc_opts our_filter() {
@@ -84,14 +90,14 @@ bpf_tc_opts our_filter() {
 }
 
 Result<void> attach_clsact(const Hook& hook, int program_fd) {
-  bpf_tc_hook ingress = ingress_of(hook);
-  if (const int error = bpf_tc_hook_create(&ingress); error < 0 && error != -EEXIST) {
+  bpf_tc_hook clsact = clsact_of(hook);
+  if (const int error = bpf_tc_hook_create(&clsact); error < 0 && error != -EEXIST) {
     return kernel_error("add clsact", -error);
   }
   bpf_tc_opts filter = our_filter();
   filter.prog_fd = program_fd;
   filter.flags = BPF_TC_F_REPLACE;
-  if (const int error = bpf_tc_attach(&ingress, &filter); error < 0) {
+  if (const int error = bpf_tc_attach(&clsact, &filter); error < 0) {
     return kernel_error("attach program", -error);
   }
   return {};
@@ -99,9 +105,9 @@ Result<void> attach_clsact(const Hook& hook, int program_fd) {
 
 // The clsact qdisc stays: others may use it, and an empty one costs nothing.
 Result<void> detach_clsact(const Hook& hook) {
-  const bpf_tc_hook ingress = ingress_of(hook);
+  const bpf_tc_hook clsact = clsact_of(hook);
   const bpf_tc_opts filter = our_filter();
-  const int error = bpf_tc_detach(&ingress, &filter);
+  const int error = bpf_tc_detach(&clsact, &filter);
   if (error < 0 && error != -ENOENT && error != -ENODEV && error != -EINVAL) {
     return kernel_error("detach program", -error);
   }
@@ -121,8 +127,10 @@ Hooks Hooks::probe(int program_fd) {
 Result<void> Hooks::attach(const Hook& hook, int program_fd) const {
   auto done = kind_ == Kind::tcx ? attach_tcx(hook, program_fd) : attach_clsact(hook, program_fd);
   if (done) return done;
-  return std::unexpected(
-      std::move(done.error()).within(fmt::format("TC ingress of interface {}", number(hook.interface))));
+  return std::unexpected(std::move(done.error())
+                             .within(fmt::format("TC {} of interface {}",
+                                                 hook.direction == Direction::ingress ? "ingress" : "egress",
+                                                 number(hook.interface))));
 }
 
 Result<void> Hooks::adopt(const Hook& hook, int program_fd) const {

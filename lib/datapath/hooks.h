@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a program gets to an interface's TC ingress, and stays there without us.
+// How a program gets to an interface's TC hooks, and stays there without us.
 #pragma once
 
 #include <string>
@@ -8,9 +8,12 @@
 
 namespace ipvlanx {
 
-// A place for one program: the interface and the path of the link's pin.
+enum class Direction { ingress, egress };
+
+// A place for one program: where, and the path of the link's pin.
 struct Hook {
   IfIndex interface{};
+  Direction direction{};
   std::string pin;
 };
 

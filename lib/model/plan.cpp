@@ -24,16 +24,10 @@ Result<void> may_be_master(const MasterLink& link) {
   return {};
 }
 
-Result<void> mode_is_built(Mode mode) {
-  if (mode == Mode::l2) return {};
-  return fail(Errc::not_supported,
-              fmt::format("mode {} is not available in this version: say mode l2", to_string(mode)), "mode");
-}
-
 // Rule 54: mode and flag are the port's. A slave may say other ones only where no
 // second slave would be surprised.
 Result<void> may_set_mode(const Port& port, std::size_t other_slaves, Mode mode, Flag flag) {
-  if ((mode == port.mode && flag == port.flag) || other_slaves == 0) return mode_is_built(mode);
+  if ((mode == port.mode && flag == port.flag) || other_slaves == 0) return {};
   return fail(Errc::mode_conflict,
               fmt::format("port '{}' is in mode {} {} with other slaves", port.name.str(),
                           to_string(port.mode), to_string(port.flag)),
@@ -113,7 +107,7 @@ Tables rows(const State& state, SlaveId id, const Image& image, const std::set<A
   if (image.slave) add_slave_rows(rows, *image.port, *image.slave);
   for (const AddressKey& key : keys) {
     const Slave* to = owner(state, key, id, image.slave);
-    if (to && to->up) rows.addresses.emplace(key, address_row(key, *to));
+    if (to && to->up) add_address_rows(rows, *image.port, key, *to);
   }
   return rows;
 }
@@ -170,15 +164,36 @@ bool looks_the_same(const Slave& a, const Slave& b) {
          a.addr_policy == b.addr_policy && a.max_addresses == b.max_addresses;
 }
 
-// The whole plan: table rows that go, `links` (interfaces), table rows that come.
+// What lets a slave send comes last: by then its frames are taken care of, and none is
+// seen by the host that it should not see. In l3 that includes a slave which still asks for
+// MAC addresses as in l2, but not the other way round.
+bool lets_send(const Step& step) {
+  if (const auto* set = std::get_if<step::SetUp>(&step)) return set->up;
+  if (const auto* set = std::get_if<step::SetRouted>(&step)) return set->routed;
+  return false;
+}
+
+// Table rows that go, `links` (interfaces), table rows that come.
+std::vector<Step> in_order(Difference tables, std::vector<Step> links) {
+  const auto last = std::ranges::stable_partition(links, [](const Step& step) { return !lets_send(step); });
+  std::vector<Step> steps = std::move(tables.withdrawals);
+  std::move(links.begin(), last.begin(), std::back_inserter(steps));
+  std::ranges::move(tables.entries, std::back_inserter(steps));
+  std::ranges::move(last, std::back_inserter(steps));
+  return steps;
+}
+
+// In l3 and l3s the host's stack routes for the slaves (rule 47: they are NOARP).
+bool is_routed(const Port& port) {
+  return port.mode != Mode::l2;
+}
+
+// The whole plan of a command about one slave.
 Plan turn(const State& state, SlaveId id, const Image& before, const Image& after, std::vector<Step> links) {
   std::set<AddressKey> keys = addresses_of(before);
   keys.merge(addresses_of(after));
   Difference tables = difference(rows(state, id, before, keys), rows(state, id, after, keys));
-
-  Plan plan{.steps = std::move(tables.withdrawals), .slave = id};
-  std::ranges::move(links, std::back_inserter(plan.steps));
-  std::ranges::move(tables.entries, std::back_inserter(plan.steps));
+  Plan plan{.steps = in_order(std::move(tables), std::move(links)), .slave = id};
 
   if (after.port && (!before.port || *before.port != *after.port)) plan.changes.emplace_back(*after.port);
   if (after.slave && (!before.slave || *before.slave != *after.slave))
@@ -262,7 +277,8 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
               .addr_policy = command.addr_policy,
               .max_addresses = command.max_addresses};
 
-  std::vector<Step> links{step::CreateLinks{*id, command.name, command.netns, link.mac, mtu}};
+  std::vector<Step> links{
+      step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port)}};
   for (std::size_t i = 0; i < command.addresses.size(); ++i) {
     const Prefix& prefix = command.addresses[i];
     const std::string field = fmt::format("addresses[{}]", i);
@@ -304,6 +320,9 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
   }
   port.mode = mode;
   port.flag = flag;
+  if (is_routed(port) != is_routed(*state.port(before.master))) {
+    links.emplace_back(step::SetRouted{before.id, before.ends, is_routed(port)});
+  }
 
   if (command.addr_policy) after.addr_policy = *command.addr_policy;
   if (command.max_addresses) after.max_addresses = *command.max_addresses;
@@ -374,6 +393,22 @@ Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
   return change(state, before, after, {remove});
 }
 
+// What changes for a port with all its slaves.
+Plan whole_port(const State& state, const Port* before, const Port& after) {
+  Plan plan;
+  if (before) {
+    std::vector<Step> links;
+    for (const SlaveId id : state.slaves_of(after.master)) {
+      if (is_routed(*before) == is_routed(after)) break;
+      links.emplace_back(step::SetRouted{id, state.slave(id)->ends, is_routed(after)});
+    }
+    plan.steps = in_order(difference(tables_of(state, *before), tables_of(state, after)), std::move(links));
+  }
+  plan.changes.emplace_back(after);
+  plan.events.push_back({.type = EventType::port_changed, .master = after.name.str()});
+  return plan;
+}
+
 Result<Plan> plan_one(const State& state, const ChangePort& command) {
   if (auto may = may_be_master(command.master); !may) return std::unexpected(may.error());
   const Port* before = state.port(command.master.ifindex);
@@ -382,35 +417,59 @@ Result<Plan> plan_one(const State& state, const ChangePort& command) {
   after.flag = command.flag.value_or(after.flag);
   after.strict_private = command.strict_private.value_or(after.strict_private);
   after.kept = true;
-  if (command.mode) {
-    if (auto may = mode_is_built(after.mode); !may) return std::unexpected(may.error());
-  }
-  if (before && *before == after) return Plan{};
+  if (before && *before == after) return Plan{.durable = false};
+  return whole_port(state, before, after);
+}
 
-  Plan plan;
-  if (before) {
-    plan.steps = difference(tables_of(state, *before), tables_of(state, after)).entries;
+// With all its slaves; `why` is for those who watch.
+Plan end_of_port(const State& state, const Port& port, const std::string& why = "") {
+  Plan plan{.steps = difference(tables_of(state, port), {}).withdrawals};
+  step::RemoveManyLinks links;
+  for (const SlaveId id : state.slaves_of(port.master)) {
+    const Slave& slave = *state.slave(id);
+    links.host_ends.push_back(slave.ends.host_end);
+    plan.changes.emplace_back(DropSlave{id});
+    for (const Address& address : slave.addresses) {
+      plan.events.push_back(event(EventType::address_removed, state, slave));
+      plan.events.back().address = to_string(address.prefix.address);
+    }
+    plan.events.push_back(event(EventType::slave_removed, state, slave));
+    plan.events.back().detail = why;
   }
-  plan.changes.emplace_back(after);
-  plan.events.push_back({.type = EventType::port_changed, .master = after.name.str()});
+  if (!links.host_ends.empty()) plan.steps.emplace_back(std::move(links));
+  plan.changes.emplace_back(DropPort{port.master});
+  plan.events.push_back({.type = EventType::port_removed, .master = port.name.str(), .detail = why});
   return plan;
 }
 
 Result<Plan> plan_one(const State& state, const DeletePort& command) {
   const Port* port = state.port(command.master);
   if (!port) return fail(Errc::no_such_port, "there is no such port");
+  return end_of_port(state, *port);
+}
 
-  Plan plan{.steps = difference(tables_of(state, *port), {}).withdrawals};
-  step::RemoveManyLinks links;
-  for (const SlaveId id : state.slaves_of(port->master)) {
+// Rules 58, 59 and 63: the slaves follow their master.
+Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
+  const Port* before = state.port(command.master);
+  if (!before) return Plan{.durable = false};
+  if (!command.link) return end_of_port(state, *before, "its master is gone");
+
+  Port after = *before;
+  after.name = command.link->name;
+  after.mac = command.link->mac;
+  after.mtu = command.link->mtu;
+  if (after == *before) return Plan{.durable = false};
+
+  Plan plan = whole_port(state, before, after);
+  for (const SlaveId id : state.slaves_of(after.master)) {
     const Slave& slave = *state.slave(id);
-    links.host_ends.push_back(slave.ends.host_end);
-    plan.changes.emplace_back(DropSlave{id});
-    plan.events.push_back(event(EventType::slave_removed, state, slave));
+    const Place host_end{.netns = {}, .ifindex = slave.ends.host_end};
+    for (const Place& end : {host_end, slave.ends.container_end}) {
+      if (after.mac != before->mac) plan.attempts.emplace_back(step::SetMac{id, end, before->mac, after.mac});
+      // Whatever it was before, as with the kernel's.
+      if (after.mtu != before->mtu) plan.attempts.emplace_back(step::SetMtu{id, end, before->mtu, after.mtu});
+    }
   }
-  if (!links.host_ends.empty()) plan.steps.emplace_back(std::move(links));
-  plan.changes.emplace_back(DropPort{port->master});
-  plan.events.push_back({.type = EventType::port_removed, .master = port->name.str()});
   return plan;
 }
 

@@ -58,6 +58,13 @@ const Slave* State::slave(SlaveId id) const {
   return find_in(slaves_, id);
 }
 
+const Port* State::port_named(std::string_view master) const {
+  for (const auto& [ifindex, port] : ports_) {
+    if (port.name.str() == master) return &port;
+  }
+  return nullptr;
+}
+
 const Slave* State::slave_at(const Place& container_end) const {
   const SlaveId* id = find_in(by_place_, container_end);
   return id ? slave(*id) : nullptr;

@@ -54,6 +54,11 @@ void set_ends(step::Write<AddressRow>& write, SlaveId slave, const Ends& ends) {
   }
 }
 
+// A route has no slave's name on it: of one that is being made it leads to no interface yet.
+void set_ends(step::Write<RouteRow>& write, SlaveId, const Ends& ends) {
+  if (write.after && write.after->host_end == IfIndex{}) write.after->host_end = ends.host_end;
+}
+
 void set_ends(step::RemoveManyLinks&, SlaveId, const Ends&) {
 }
 
@@ -71,6 +76,7 @@ void set_ends(LinkStep& step, SlaveId slave, const Ends& ends) {
 
 Difference difference(const Tables& before, const Tables& after) {
   Difference result;
+  erase_missing(before.routes, after.routes, result.withdrawals);
   erase_missing(before.addresses, after.addresses, result.withdrawals);
   erase_missing(before.members, after.members, result.withdrawals);
   erase_missing(before.slaves, after.slaves, result.withdrawals);
@@ -79,6 +85,7 @@ Difference difference(const Tables& before, const Tables& after) {
   write_changed(before.slaves, after.slaves, result.entries);
   write_changed(before.members, after.members, result.entries);
   write_changed(before.addresses, after.addresses, result.entries);
+  write_changed(before.routes, after.routes, result.entries);
   return result;
 }
 
@@ -92,6 +99,8 @@ std::optional<Step> inverse(const Step& step) {
           [](const step::RemoveManyLinks&) -> Inverse { return std::nullopt; },
           [](const step::SetUp& s) -> Inverse { return step::SetUp{s.slave, s.place, !s.up}; },
           [](const step::SetMtu& s) -> Inverse { return step::SetMtu{s.slave, s.place, s.after, s.before}; },
+          [](const step::SetMac& s) -> Inverse { return step::SetMac{s.slave, s.place, s.after, s.before}; },
+          [](const step::SetRouted& s) -> Inverse { return step::SetRouted{s.slave, s.ends, !s.routed}; },
           [](const step::AssignAddress& s) -> Inverse {
             return step::RemoveAddress{s.slave, s.place, s.prefix};
           },

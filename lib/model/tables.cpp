@@ -30,20 +30,28 @@ Way way_into(const Ends& ends) {
   return ends.container_end.netns ? Way::by_peer : Way::by_host_end;
 }
 
-AddressRow address_row(const AddressKey& key, const Slave& slave) {
+AddressRow address_row(const Port& port, const AddressKey& key, const Slave& slave) {
   return {.address = key,
           .slave = slave.id,
           .host_end = slave.ends.host_end,
           .container_end = slave.ends.container_end.ifindex,
+          .mode = port.mode,
           .way = way_into(slave.ends)};
 }
 
 void add_slave_rows(Tables& tables, const Port& port, const Slave& slave) {
   const SlaveRow row = slave_row(port, slave);
   tables.slaves.emplace(row.key(), row);
-  if (!slave.up) return;
+  if (!slave.up || port.mode != Mode::l2) return;
   const MemberRow member = member_row(slave);
   tables.members.emplace(member.key(), member);
+}
+
+void add_address_rows(Tables& tables, const Port& port, const AddressKey& key, const Slave& slave) {
+  tables.addresses.emplace(key, address_row(port, key, slave));
+  if (port.mode == Mode::l2 || key.address.is_link_local()) return;
+  const RouteRow route{slave.ends.host_end, key.address};
+  tables.routes.emplace(route.key(), route);
 }
 
 Tables tables_of(const State& state, const Port& port) {
@@ -55,8 +63,7 @@ Tables tables_of(const State& state, const Port& port) {
     add_slave_rows(tables, port, slave);
     for (const Address& address : slave.addresses) {
       if (state.state_of(slave, address) != AddressState::active) continue;
-      const AddressKey key{slave.master, address.prefix.address};
-      tables.addresses.emplace(key, address_row(key, slave));
+      add_address_rows(tables, port, {slave.master, address.prefix.address}, slave);
     }
   }
   return tables;
@@ -70,6 +77,7 @@ Tables tables_of(const State& state) {
     tables.slaves.merge(part.slaves);
     tables.members.merge(part.members);
     tables.addresses.merge(part.addresses);
+    tables.routes.merge(part.routes);
   }
   return tables;
 }

@@ -12,11 +12,14 @@
 
 #include "addresses.h"
 #include "gateways.h"
+#include "host_settings.h"
 #include "link_changes.h"
 #include "link_facts.h"
 #include "link_local.h"
 #include "netns_finder.h"
+#include "routes.h"
 #include "socket.h"
+#include "sysctl.h"
 
 namespace ipvlanx {
 
@@ -58,7 +61,8 @@ bool is_gone(const KernelError& error) {
 
 class KernelLinks final : public Links {
  public:
-  explicit KernelLinks(NetlinkSocket host) : host_(std::move(host)) {}
+  KernelLinks(NetlinkSocket host, HostSettings settings)
+      : host_(std::move(host)), settings_(std::move(settings)) {}
 
   Result<MasterLink> master(const IfName& name) override;
   Result<MasterLink> master(IfIndex ifindex) override;
@@ -70,6 +74,13 @@ class KernelLinks final : public Links {
   Result<SlaveLink> look(IfIndex host_end) override;
   Result<std::map<SlaveId, IfIndex>> host_ends() override;
   Result<Relay> relay() override;
+  Result<void> tune(IfIndex master, Mode mode) override;
+  Result<void> tune(const std::map<IfIndex, Mode>& ports) override;
+  Result<void> write(const RouteRow& route) override;
+  Result<void> erase(const RouteRow& route) override;
+  Result<std::vector<RouteRow>> routes() override;
+  Result<void> set_routed(const Ends& ends, bool routed) override;
+  Result<void> set_mac(const Place& place, const MacAddress& mac) override;
   Result<void> set_up(const Place& place, bool up) override;
   Result<void> set_mtu(const Place& place, std::uint32_t mtu) override;
   Result<void> assign(const Place& place, const Prefix& prefix) override;
@@ -95,7 +106,11 @@ class KernelLinks final : public Links {
   Result<Ends> make_ready(const step::CreateLinks& pair);
   Error not_created(const step::CreateLinks& pair, const KernelError& error);
 
+  Result<void> forward_from(IfIndex host_end, bool forward);
+
   NetlinkSocket host_;
+  HostSettings settings_;
+  std::map<IfIndex, Mode> routed_ports_;
   NetnsFinder netnses_{host_};
 };
 
@@ -171,6 +186,9 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   }
   const auto quiet = make_quiet(name);
   if (!quiet) return std::unexpected(quiet.error());
+  if (pair.routed) {
+    if (auto done = forward_from(host_end->ifindex, true); !done) return std::unexpected(done.error());
+  }
   const auto separated = separate_link_locals(*container_end, pair.slave, pair.mac);
   if (!separated) return std::unexpected(separated.error());
   return Ends{.host_end = host_end->ifindex, .container_end = *container_end};
@@ -288,7 +306,73 @@ Result<Relay> KernelLinks::relay() {
   return Relay{.entrance = *in, .exit = *out};
 }
 
+// ------------------------------------------------------------- the host's routing
+
+Result<void> KernelLinks::tune(IfIndex master, Mode mode) {
+  auto ports = routed_ports_;
+  if (mode == Mode::l2) {
+    ports.erase(master);
+  } else {
+    ports[master] = mode;
+  }
+  return tune(ports);
+}
+
+Result<void> KernelLinks::tune(const std::map<IfIndex, Mode>& ports) {
+  if (auto done = settings_.serve(ports); !done) return done;
+  routed_ports_ = ports;
+  return {};
+}
+
+Result<void> KernelLinks::write(const RouteRow& route) {
+  const auto added = add_route(host_, route);
+  // EACCES: disable_ipv6 is set.
+  const bool no_ipv6 = !added && added.error().number == EACCES && route.address.family() == Family::ipv6;
+  if (no_ipv6) return {};
+  return done(added, fmt::format("add the host's route to {}", to_string(route.address)));
+}
+
+Result<void> KernelLinks::erase(const RouteRow& route) {
+  return done(remove_route(host_, route),
+              fmt::format("remove the host's route to {}", to_string(route.address)));
+}
+
+Result<std::vector<RouteRow>> KernelLinks::routes() {
+  auto routes = read_routes(host_);
+  if (!routes) return refused("read the host's routes", routes.error());
+  return *std::move(routes);
+}
+
+// Our own interface: nothing of the host's is changed. A forged source is the slave's own
+// affair (rule 38), so no reverse path is asked for.
+Result<void> KernelLinks::forward_from(IfIndex host_end, bool forward) {
+  if (auto done = write_sysctl({Family::ipv4, host_end, "forwarding"}, forward); !done) return done;
+  if (auto done = write_sysctl({Family::ipv4, host_end, "rp_filter"}, 0); !done) return done;
+  const Sysctl ipv6{Family::ipv6, host_end, "force_forwarding"};
+  if (!read_sysctl(ipv6)) return {};  // HostSettings has seen to it
+  return write_sysctl(ipv6, forward);
+}
+
+Result<void> KernelLinks::set_routed(const Ends& ends, bool routed) {
+  if (auto done = forward_from(ends.host_end, routed); !done) return done;
+  const Place& place = ends.container_end;
+  auto set = within(place.netns, [&](NetlinkSocket& socket) -> Result<void> {
+    const auto answer = set_link_arp(socket, place.ifindex, !routed);
+    if (!answer && is_gone(answer.error())) return {};
+    return done(answer, fmt::format("switch ARP of {} {}", describe(place), routed ? "off" : "on"));
+  });
+  if (!set && set.error().code == Errc::netns_gone) return {};
+  return set;
+}
+
 // ---------------------------------------------------------------- one end of them
+
+Result<void> KernelLinks::set_mac(const Place& place, const MacAddress& mac) {
+  return within(place.netns, [&](NetlinkSocket& socket) {
+    return done(set_link_mac(socket, place.ifindex, mac),
+                fmt::format("set the MAC address of {} to {}", describe(place), to_string(mac)));
+  });
+}
 
 Result<void> KernelLinks::set_up(const Place& place, bool up) {
   return within(place.netns, [&](NetlinkSocket& socket) {
@@ -355,10 +439,12 @@ Result<void> KernelLinks::separate_link_locals(const Place& place, SlaveId id, c
 
 }  // namespace
 
-Result<std::unique_ptr<Links>> open_kernel_links() {
+Result<std::unique_ptr<Links>> open_kernel_links(const std::string& settings_record) {
   auto host = NetlinkSocket::open();
   if (!host) return std::unexpected(host.error());
-  return std::make_unique<KernelLinks>(std::move(*host));
+  HostSettings settings{settings_record};
+  if (auto opened = settings.open(); !opened) return std::unexpected(opened.error());
+  return std::make_unique<KernelLinks>(std::move(*host), std::move(settings));
 }
 
 }  // namespace ipvlanx

@@ -16,10 +16,19 @@ Request set_link(IfIndex ifindex) {
   return Request{RTM_SETLINK, 0, ifinfomsg{.ifi_index = static_cast<int>(number(ifindex))}};
 }
 
+Request set_flag(IfIndex ifindex, unsigned flag, bool on) {
+  return Request{
+      RTM_SETLINK, 0,
+      ifinfomsg{
+          .ifi_index = static_cast<int>(number(ifindex)), .ifi_flags = on ? flag : 0u, .ifi_change = flag}};
+}
+
 }  // namespace
 
 Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, const UniqueFd& netns) {
-  Request request{RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{}};
+  constexpr ifinfomsg kNoArp{.ifi_flags = IFF_NOARP, .ifi_change = IFF_NOARP};
+  // What the host's stack sends to a slave bears the MAC address that both ends have.
+  Request request{RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, kNoArp};
   // Both from the start, so that nothing which watches for new interfaces (udev) has
   // reason to choose a MAC address.
   const auto put_end = [&](const IfName& name) {
@@ -34,7 +43,7 @@ Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, c
     request.put_text(IFLA_INFO_KIND, "veth");
     request.nest(IFLA_INFO_DATA, [&] {
       request.nest(VETH_INFO_PEER, [&] {
-        request.append(ifinfomsg{});
+        request.append(pair.routed ? kNoArp : ifinfomsg{});
         put_end(pair.name);
         if (netns) request.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns.get()));
       });
@@ -80,10 +89,15 @@ Answer<void> set_link_group(NetlinkSocket& socket, IfIndex ifindex, std::uint32_
 }
 
 Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up) {
-  return socket.tell(Request{RTM_SETLINK, 0,
-                             ifinfomsg{.ifi_index = static_cast<int>(number(ifindex)),
-                                       .ifi_flags = up ? unsigned{IFF_UP} : 0u,
-                                       .ifi_change = IFF_UP}});
+  return socket.tell(set_flag(ifindex, IFF_UP, up));
+}
+
+Answer<void> set_link_arp(NetlinkSocket& socket, IfIndex ifindex, bool arp) {
+  return socket.tell(set_flag(ifindex, IFF_NOARP, !arp));
+}
+
+Answer<void> set_link_mac(NetlinkSocket& socket, IfIndex ifindex, const MacAddress& mac) {
+  return socket.tell(set_link(ifindex).put_bytes(IFLA_ADDRESS, mac.bytes));
 }
 
 Answer<void> set_link_mtu(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t mtu) {

@@ -31,6 +31,9 @@ Answer<void> remove_link(NetlinkSocket& socket, const IfName& name);
 Answer<void> remove_link_group(NetlinkSocket& socket, std::uint32_t group);
 Answer<void> set_link_group(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t group);
 Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up);
+// Whether it resolves neighbours' MAC addresses: without, all have its own.
+Answer<void> set_link_arp(NetlinkSocket& socket, IfIndex ifindex, bool arp);
+Answer<void> set_link_mac(NetlinkSocket& socket, IfIndex ifindex, const MacAddress& mac);
 Answer<void> set_link_mtu(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t mtu);
 Answer<void> move_link(NetlinkSocket& socket, IfIndex ifindex, const UniqueFd& to);
 // How IPv6 makes addresses from now on: IN6_ADDR_GEN_MODE_*. Success, and nothing

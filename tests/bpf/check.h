@@ -12,7 +12,7 @@
 
 namespace ipvlanx::test {
 
-enum class Fate { to_slave, passed_to_host, to_host, to_wire, dropped };
+enum class Fate { to_slave, passed_to_host, to_host, to_wire, through_stack, handed_over, dropped };
 
 // The frame's bytes stay as they are, unless the verdict says what changes.
 struct Verdict {
@@ -21,15 +21,19 @@ struct Verdict {
   std::string reason;                // of dropped
   std::vector<std::string> copies;   // who gets one, besides
   std::optional<MacAddress> source;  // the new source MAC
+  bool longer_lived = false;         // TTL or hop limit is one more
 
   Verdict copied_to(std::vector<std::string> slaves) const;
   Verdict with_source_mac(MacAddress mac) const;
+  Verdict with_longer_life() const;
 };
 
 Verdict redirected_to(std::string slave);
 Verdict passed_to_host();  // from the wire: not ours
 Verdict to_host();         // from a slave
 Verdict to_wire();
+Verdict through_stack();  // the host's: from a slave in l3 and l3s, or to one in l3s
+Verdict handed_over();    // by the host's stack to the slave
 Verdict dropped(std::string reason);
 
 struct Run {

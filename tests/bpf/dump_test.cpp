@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "check.h"
+#include "ipvlanx/datapath_abi.h"
 #include "print.h"
 
 using namespace ipvlanx;
@@ -43,7 +44,7 @@ TEST_CASE("every map reads like a table") {
   const std::uint32_t m0 = number(given.index("m0"));
   const std::uint32_t host_end = number(given.index("ipvx1"));
 
-  CHECK(dump(given, "ipvx_about")[0]["value"] == json{{"abi_version", 2}});
+  CHECK(dump(given, "ipvx_about")[0]["value"] == json{{"abi_version", IPVX_ABI_VERSION}});
 
   json addresses = dump(given, "ipvx_addrs");
   REQUIRE(addresses.size() == 2);
@@ -58,6 +59,7 @@ TEST_CASE("every map reads like a table") {
   CHECK(addresses[0]["value"] == json{{"host_end", host_end},
                                       {"way", "IPVX_BY_PEER"},
                                       {"slave", 1},
+                                      {"mode", "IPVX_L2"},
                                       {"container_end", number(row.container_end)}});
 
   const json port = dump(given, "ipvx_ports")[0];

@@ -17,18 +17,13 @@ class FlaggedPort {
  public:
   FlaggedPort(Flag flag, Strict strict) {
     given.port("m0")
+        .in(Mode::l2, flag)
         .slave("web0", {"10.0.0.2", "fd00::2"})
         .slave("web1", {"10.0.0.3", "fd00::3"})
         .slave("web2", {"10.0.0.4"});
     PortRow port = given.port_row("m0");
-    port.flag = flag;
     port.strict_private = strict == Strict::on;
     need(given.datapath().write(port));
-    for (const char* name : {"web0", "web1", "web2"}) {
-      SlaveRow slave = given.slave_row(name);
-      slave.flag = flag;
-      need(given.datapath().write(slave));
-    }
   }
   Entry web0() const { return given.from("web0"); }
   Entry wire() const { return given.wire("m0"); }

@@ -94,6 +94,10 @@ Frame Frame::version(unsigned version) const {
   return changed(0, u8(version << 4 | (behind_[0] & 0x0f)));
 }
 
+Frame Frame::ttl(unsigned hops) const {
+  return changed(ethertype_ == ETH_P_IPV6 ? 7 : 8, u8(hops));
+}
+
 Frame Frame::ihl(unsigned words) const {
   return changed(0, u8((behind_[0] & 0xf0u) | words));
 }

@@ -41,6 +41,7 @@ class Frame {
   // IPv4 and IPv6.
   Frame version(unsigned version) const;
   Frame with_payload(std::size_t size) const;  // its lengths follow
+  Frame ttl(unsigned hops) const;
   // IPv4.
   Frame ihl(unsigned words) const;
   Frame with_options() const;  // 4 bytes of them, ihl and tot_len follow

@@ -99,6 +99,14 @@ Given& Given::port(const std::string& name, MacAddress mac, unsigned mtu) {
   return *this;
 }
 
+Given& Given::in(Mode mode, Flag flag) {
+  PortPart& port = ports_.at(last_port_);
+  port.mode = mode;
+  port.flag = flag;
+  need(datapath_->write(port_row(last_port_)));
+  return *this;
+}
+
 Given& Given::slave(const std::string& name, const std::vector<std::string>& addresses, Link link,
                     Space space) {
   PortPart& port = ports_.at(last_port_);
@@ -119,12 +127,16 @@ Given& Given::slave(const std::string& name, const std::vector<std::string>& add
   slave.container_end = index_of(space, name);
   slave.container = std::make_unique<PacketSocket>(PacketSocket::tap(space, name));
   ears_.push_back({name, PacketSocket::tap(space, name)});
+  if (port.mode != Mode::l2) {
+    for (const std::uint16_t protocol : kProtocols)
+      ears_.push_back({"stack behind " + name, PacketSocket::stack(Space::host, host_end(name), protocol)});
+  }
 
   need(datapath_->write(slave_row(name)));
   if (link == Link::down) return *this;
   ++port.slots;
   need(datapath_->write(port_row(last_port_)));
-  need(datapath_->write(member_row(name)));
+  if (port.mode == Mode::l2) need(datapath_->write(member_row(name)));
   for (const std::string& address : addresses) need(datapath_->write(address_row(name, address)));
   return *this;
 }
@@ -136,8 +148,8 @@ std::string Given::host_end(const std::string& slave) const {
 PortRow Given::port_row(const std::string& master) const {
   const PortPart& port = ports_.at(master);
   return {.master = port.index,
-          .mode = Mode::l2,
-          .flag = Flag::bridge,
+          .mode = port.mode,
+          .flag = port.flag,
           .slots = port.slots,
           .mac = port.mac,
           .mtu = port.mtu};
@@ -149,8 +161,8 @@ SlaveRow Given::slave_row(const std::string& name) const {
   return {.host_end = slave.host_end,
           .slave = slave.id,
           .master = port.index,
-          .mode = Mode::l2,
-          .flag = Flag::bridge,
+          .mode = port.mode,
+          .flag = port.flag,
           .mac = port.mac};
 }
 
@@ -168,6 +180,7 @@ AddressRow Given::address_row(const std::string& name, std::string_view address)
           .slave = slave.id,
           .host_end = slave.host_end,
           .container_end = slave.container_end,
+          .mode = ports_.at(slave.master).mode,
           .way = slave.space == Space::host ? Way::by_host_end : Way::by_peer};
 }
 
@@ -189,6 +202,17 @@ Entry Given::from(const std::string& name) const {
           .to = kOutside,
           .from = ports_.at(slave.master).mac,
           .sender = slave.container.get()};
+}
+
+Entry Given::stack_to(const std::string& name) const {
+  const SlavePart& slave = slaves_.at(name);
+  const PortPart& port = ports_.at(slave.master);
+  return {.program = "ipvx_slave_rx",
+          .interface = slave.host_end,
+          .owner = name,
+          .came_by = number(port.index),
+          .to = port.mac,
+          .from = port.mac};
 }
 
 Counters Given::counters() {

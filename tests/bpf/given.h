@@ -29,14 +29,16 @@ using Counters = std::map<std::string, std::uint64_t>;
 struct Entry {
   std::string program;
   IfIndex interface{};
-  std::string owner;  // the master's or the slave's name
+  std::string owner;          // the master's or the slave's name
+  std::uint32_t came_by = 0;  // ifindex; 0: the host itself sends it
   MacAddress to, from;
   const PacketSocket* sender = nullptr;
   bool of_slave() const { return program == "ipvx_slave_tx"; }
+  bool to_slave() const { return program == "ipvx_slave_rx"; }
 };
 
 struct Ear {
-  std::string name;  // "web0", "wire of m0", "host of m0"
+  std::string name;  // "web0", "wire of m0", "host of m0", "stack behind web0"
   PacketSocket socket;
 };
 
@@ -47,6 +49,8 @@ class Given {
   Given(const Given&) = delete;
 
   Given& port(const std::string& name, MacAddress mac = kM0, unsigned mtu = 1500);
+  // Of the last port, before it has slaves.
+  Given& in(Mode mode, Flag flag = Flag::bridge);
   // On the last port.
   Given& slave(const std::string& name, const std::vector<std::string>& addresses, Link link = Link::up,
                Space space = Space::container);
@@ -70,6 +74,8 @@ class Given {
 
   Entry wire(const std::string& master) const;
   Entry from(const std::string& slave) const;
+  // What the host's stack sends to a slave; only by a test run.
+  Entry stack_to(const std::string& slave) const;
 
   const std::vector<Ear>& ears() const { return ears_; }
   // Every counter that is not zero: "web0.rx.packets", "m0.passed", "nobody.drop.no_slave".
@@ -80,6 +86,8 @@ class Given {
     IfIndex index{};
     MacAddress mac;
     unsigned mtu = 0;
+    Mode mode = Mode::l2;
+    Flag flag = Flag::bridge;
     std::uint32_t slots = 0;
     std::unique_ptr<PacketSocket> wire;
   };

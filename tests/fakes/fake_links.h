@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "ipvlanx/netlink/links.h"
 
@@ -55,6 +56,7 @@ class FakeLinks final : public Links {
     const Place place{pair.netns, IfIndex{next_++}};
     pairs.emplace(host_end, SlaveLink{.place = place, .name = pair.name, .mac = pair.mac, .mtu = pair.mtu});
     ids[pair.slave] = host_end;
+    if (pair.routed) routed.insert(host_end);
     return Ends{host_end, place};
   }
   Result<void> remove(const Ends& ends) override {
@@ -79,10 +81,52 @@ class FakeLinks final : public Links {
   Result<std::map<SlaveId, IfIndex>> host_ends() override { return ids; }
 
   Result<Relay> relay() override { return Relay{IfIndex{90}, IfIndex{91}}; }
+  Result<void> tune(IfIndex master, Mode mode) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel forwards nothing");
+    if (mode == Mode::l2) {
+      tuned.erase(master);
+    } else {
+      tuned[master] = mode;
+    }
+    return {};
+  }
+  Result<void> tune(const std::map<IfIndex, Mode>& ports) override {
+    tuned = ports;
+    return {};
+  }
+  Result<void> write(const RouteRow& route) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel adds no route");
+    host_routes.insert(route.key());
+    return {};
+  }
+  Result<void> erase(const RouteRow& route) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel keeps its routes");
+    host_routes.erase(route.key());
+    return {};
+  }
+  Result<std::vector<RouteRow>> routes() override {
+    std::vector<RouteRow> rows;
+    for (const auto& [host_end, address] : host_routes) rows.push_back({host_end, address});
+    return rows;
+  }
+  Result<void> set_routed(const Ends& ends, bool on) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel refuses");
+    if (on) {
+      routed.insert(ends.host_end);
+    } else {
+      routed.erase(ends.host_end);
+    }
+    return {};
+  }
+  Result<void> set_mac(const Place& place, const MacAddress& mac) override {
+    if (is_host_end(place)) return {};
+    return change(place, [&](SlaveLink& link) { link.mac = mac; });
+  }
   Result<void> set_up(const Place& place, bool up) override {
     return change(place, [&](SlaveLink& link) { link.up = up; });
   }
   Result<void> set_mtu(const Place& place, std::uint32_t mtu) override {
+    if (is_host_end(place)) return {};
     return change(place, [&](SlaveLink& link) { link.mtu = mtu; });
   }
   Result<void> assign(const Place& place, const Prefix& prefix) override {
@@ -105,12 +149,16 @@ class FakeLinks final : public Links {
     return {};
   }
   std::vector<SlaveId> separated;
+  std::map<IfIndex, Mode> tuned;                        // by tune()
+  std::set<std::pair<IfIndex, IpAddress>> host_routes;  // by write() and erase()
+  std::set<IfIndex> routed;                             // host ends, by set_routed()
 
  private:
   bool fails() {
     ++changes_;
     return fail_in_ > 0 && --fail_in_ == 0;
   }
+  bool is_host_end(const Place& place) const { return !place.netns && pairs.contains(place.ifindex); }
   template <class F>
   Result<void> change(const Place& place, F edit) {
     if (fails()) return fail(Errc::kernel_refused, "the fake kernel refuses");

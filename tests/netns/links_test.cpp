@@ -81,7 +81,7 @@ Prefix prefix(std::string_view text) {
 }
 
 std::unique_ptr<Links> host_links() {
-  return need(open_kernel_links());
+  return need(open_kernel_links("/run/ipvlanx-links-test-settings"));
 }
 
 // A namespace with a name, for the length of a test.

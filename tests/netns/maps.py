@@ -15,7 +15,7 @@ import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_LOOKUP, _NEXT_KEY, _OBJ_GET = 1, 4, 7
+_LOOKUP, _NEXT_KEY, _OBJ_GET, _OBJ_GET_INFO = 1, 4, 7, 15
 
 
 def _bpf(command: int, attr: bytes) -> int:
@@ -36,6 +36,13 @@ class Map:
             raise OSError(ctypes.get_errno(), f"open pinned map {path}")
         self.key, self.value = struct.Struct("=" + key), struct.Struct("=" + value)
         self.cpus = _possible_cpus() if per_cpu else 1
+        assert self._sizes() == (self.key.size, self.value.size), f"{path} has other structs"
+
+    def _sizes(self) -> tuple[int, int]:
+        """Of key and value; the kernel writes a whole value, however small our buffer."""
+        info = ctypes.create_string_buffer(16)  # struct bpf_map_info: type, id, sizes
+        _bpf(_OBJ_GET_INFO, struct.pack("=IIQ", self.fd, len(info), ctypes.addressof(info)))
+        return struct.unpack_from("=II", info, 8)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -80,8 +87,9 @@ class Map:
 
 # What steers, and to whom.
 TABLES = {
-    "ipvx_addrs": ("II16s", "IIII"),  # master, family, address -> host end, way, id, container end
-    "ipvx_ports": ("I", "IIII6s2s"),  # master -> mode, flag, slots, mtu, mac
+    # master, family, address -> host end, way, id, mode, container end
+    "ipvx_addrs": ("II16s", "IIIII"),
+    "ipvx_ports": ("I", "IIIII6s2s"),  # master -> mode, flag, strict private, slots, mtu, mac
     "ipvx_slaves": ("I", "IIII6s2s"),  # host end -> master, id, mode, flag, mac
     "ipvx_members": ("II", "II"),  # master, slot -> host end, id
 }

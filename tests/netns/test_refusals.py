@@ -83,10 +83,6 @@ REFUSED = [
      "link add link m0 name a/b type ipvlan mode l2"),
     (slave(mode="l3"), (409, "mode-conflict", "mode"),
      "link add link m0 name new0 type ipvlan mode l3"),
-    (slave(master="plain", mode="l3"), (422, "not-supported", "mode"),
-     "link add link plain name new0 type ipvlan mode l3"),
-    (slave(master="plain", mode="l3s"), (422, "not-supported", "mode"),
-     "link add link plain name new0 type ipvlan mode l3s"),
     (slave(addresses=["10.0.0.10/24"]), (409, "address-in-use", "addresses[0]"),
      "link add link m0 name new0 type ipvlan mode l2 addr 10.0.0.10/24"),
 ]  # fmt: skip

@@ -160,6 +160,55 @@ TEST_CASE("a change of everything at once, all or nothing") {
   CHECK(world.links.separated == std::vector{id});
 }
 
+TEST_CASE("a live change of a port's mode, all or nothing") {
+  World world;
+  world.add("web0", {prefix("10.0.0.5/24")});
+  world.add("db0");
+  const auto check_untouched = [&] {
+    const auto& state = world.controller.state();
+    const bool routed = state.port(kM0)->mode != Mode::l2;
+    CHECK(world.links.routed.size() == (routed ? 2 : 0));
+    CHECK(world.links.tuned.size() == (routed ? 1 : 0));
+    CHECK(world.links.host_routes.size() == (routed ? 1 : 0));
+  };
+  const auto turn_to = [&](Mode mode) {
+    return [&, mode](Controller& controller) {
+      check_untouched();
+      return controller.change_port(if_name("m0"), {.mode = mode}).has_value();
+    };
+  };
+  for (const Mode mode : {Mode::l3, Mode::l3s}) {
+    check_all_or_nothing(world, world.links, turn_to(mode));
+    check_all_or_nothing(world, world.datapath, turn_to(Mode::l2));
+    check_all_or_nothing(world, world.datapath, turn_to(mode));
+    check_all_or_nothing(world, world.links, turn_to(Mode::l2));
+  }
+  check_untouched();
+}
+
+TEST_CASE("a master's change reaches its slaves, its end ends them") {
+  World world;
+  const SlaveId id = world.add("web0", {prefix("10.0.0.5/24")});
+  MasterLink& link = world.links.masters.at("m0");
+  link.mac.bytes[5] = 9;
+  link.mtu = 1400;
+  CHECK(world.controller.follow({.places = {{std::nullopt, kM0}}}).empty());
+  CHECK(world.end_of(id).mac == link.mac);
+  CHECK(world.end_of(id).mtu == 1400);
+  CHECK(world.datapath.held.slaves.begin()->second.mac == link.mac);
+
+  // While nobody looks, and the daemon is dead.
+  link.mtu = 1300;
+  Controller next{world.links, world.datapath, world.state_path};
+  REQUIRE(next.start());
+  CHECK(world.end_of(id).mtu == 1300);
+
+  world.links.masters.clear();
+  CHECK(next.follow({.places = {{std::nullopt, kM0}}}).empty());
+  CHECK(next.state().slaves().empty());
+  CHECK(world.datapath.held == Tables{});
+}
+
 TEST_CASE("requests that name what is not there") {
   World world;
   const auto check = [&](const api::NewSlave& request, Errc code, std::string_view field) {

@@ -66,6 +66,7 @@ void check_tables(const State& before, const Plan& plan) {
     if (const auto* s = std::get_if<step::Write<SlaveRow>>(&step)) write(tables.slaves, *s);
     if (const auto* s = std::get_if<step::Write<MemberRow>>(&step)) write(tables.members, *s);
     if (const auto* s = std::get_if<step::Write<AddressRow>>(&step)) write(tables.addresses, *s);
+    if (const auto* s = std::get_if<step::Write<RouteRow>>(&step)) write(tables.routes, *s);
   }
   CHECK(tables == tables_of(applied(before, plan)));
 }
@@ -94,8 +95,10 @@ TEST_CASE("what may be a master") {
 }
 
 TEST_CASE("the port's mode and flag: rule 54") {
-  SECTION("a new port is l3 bridge as in the kernel, which this version does not have") {
-    check_refused({}, AddSlave{.master = m0(), .name = if_name("web0")}, Errc::not_supported, "mode");
+  SECTION("a new port is l3 bridge as in the kernel") {
+    const State state = with({AddSlave{.master = m0(), .name = if_name("web0")}});
+    CHECK(state.port(kM0)->mode == Mode::l3);
+    CHECK(state.port(kM0)->flag == Flag::bridge);
   }
   SECTION("a port that exists gives its mode to a slave that asks for none") {
     const State state = with({add_l2("web0")});
@@ -112,10 +115,12 @@ TEST_CASE("the port's mode and flag: rule 54") {
     const State two = with({add_l2("web0"), add_l2("db0")});
     check_refused(two, ChangeSlave{.id = kWeb, .mode = Mode::l3s}, Errc::mode_conflict, "mode");
   }
-  SECTION("the only slave may ask, and is told what this version has") {
+  SECTION("the only slave may ask for any") {
     const State state = with({add_l2("web0")});
-    check_refused(state, ChangeSlave{.id = kWeb, .mode = Mode::l3}, Errc::not_supported, "mode");
     CHECK(plan(state, ChangeSlave{.id = kWeb, .flag = Flag::private_}));
+    const Plan l3s = must_plan(state, ChangeSlave{.id = kWeb, .mode = Mode::l3s});
+    CHECK(applied(state, l3s).port(kM0)->mode == Mode::l3s);
+    CHECK(steps_of<step::SetRouted>(l3s).size() == 1);
   }
 }
 
@@ -168,16 +173,16 @@ TEST_CASE("who may own an address: rule 44") {
   }
 }
 
-TEST_CASE("a new slave: links first, then the tables, its addresses last") {
+TEST_CASE("a new slave: links first, then the tables, and then it may send") {
   const Plan plan = must_plan({}, add_l2("web0", {prefix("10.0.0.5/24")}));
   REQUIRE(plan.steps.size() == 7);
   CHECK(std::holds_alternative<step::CreateLinks>(plan.steps[0]));
   CHECK(std::holds_alternative<step::AssignAddress>(plan.steps[1]));
-  CHECK(std::holds_alternative<step::SetUp>(plan.steps[2]));
-  CHECK(std::holds_alternative<step::Write<PortRow>>(plan.steps[3]));
-  CHECK(std::holds_alternative<step::Write<SlaveRow>>(plan.steps[4]));
-  CHECK(std::holds_alternative<step::Write<MemberRow>>(plan.steps[5]));
-  CHECK(std::holds_alternative<step::Write<AddressRow>>(plan.steps[6]));
+  CHECK(std::holds_alternative<step::Write<PortRow>>(plan.steps[2]));
+  CHECK(std::holds_alternative<step::Write<SlaveRow>>(plan.steps[3]));
+  CHECK(std::holds_alternative<step::Write<MemberRow>>(plan.steps[4]));
+  CHECK(std::holds_alternative<step::Write<AddressRow>>(plan.steps[5]));
+  CHECK(std::holds_alternative<step::SetUp>(plan.steps[6]));
   CHECK(events_of(plan) == std::vector<std::string>{"slave-added web0", "address-added web0 10.0.0.5"});
 }
 
@@ -371,7 +376,6 @@ TEST_CASE("port set changes all slaves, and only what is given") {
 
   CHECK(
       must_plan(applied(after, strict), ChangePort{.master = m0(), .strict_private = true}).changes.empty());
-  check_refused(state, ChangePort{.master = m0(), .mode = Mode::l3}, Errc::not_supported, "mode");
   MasterLink lo = m0();
   lo.loopback = true;
   check_refused(state, ChangePort{.master = lo}, Errc::bad_master, "master");
@@ -406,8 +410,97 @@ TEST_CASE("port del takes all slaves in one step, their table rows first") {
   const auto removals = steps_of<step::RemoveManyLinks>(plan);
   REQUIRE(removals.size() == 1);
   CHECK(removals[0].host_ends == std::vector{IfIndex{100}, IfIndex{200}});
+  CHECK(events_of(plan) == std::vector<std::string>{"address-removed web0 10.0.0.5", "slave-removed web0",
+                                                    "slave-removed db0", "port-removed "});
   CHECK(std::holds_alternative<step::RemoveManyLinks>(plan.steps.back()));
   const State after = applied(state, plan);
   CHECK(after.slaves().empty());
   CHECK(after.ports().empty());
+}
+
+TEST_CASE("in l3 slaves get no broadcasts, resolve no MAC addresses, and have routes") {
+  const State state = with({add_l3("web0", {prefix("10.0.0.5/24"), prefix("fd00::5/64")}), add_l3("db0")});
+  const Tables tables = tables_of(state);
+  CHECK(tables.members.empty());
+  CHECK(tables.addresses.at({kM0, ip("10.0.0.5")}).mode == Mode::l3);
+  CHECK(tables.routes.size() == 2);
+  CHECK(tables.routes.contains({IfIndex{100}, ip("10.0.0.5")}));
+
+  const Plan plan = must_plan(state, add_l3("app0", {prefix("10.0.0.7/24")}));
+  CHECK(steps_of<step::CreateLinks>(plan).front().routed);
+  // A link-local address is of one link: the host routes none.
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.addresses.push_back(prefix("fe80::1/64"));
+  const Plan learnt = must_plan(state, Observe{kWeb, link});
+  CHECK(steps_of<step::Write<AddressRow>>(learnt).size() == 1);
+  CHECK(steps_of<step::Write<RouteRow>>(learnt).empty());
+}
+
+// Where a step of this kind is in the plan; -1: nowhere.
+template <class S>
+std::ptrdiff_t place_of(const Plan& plan) {
+  const auto found =
+      std::ranges::find_if(plan.steps, [](const Step& step) { return std::holds_alternative<S>(step); });
+  return found == plan.steps.end() ? -1 : found - plan.steps.begin();
+}
+
+TEST_CASE("a live change of mode: no frame finds the data path in a mode it was not made for") {
+  const State l2 = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  const Plan to_l3 = must_plan(l2, ChangePort{.master = m0(), .mode = Mode::l3});
+  const auto off = steps_of<step::SetRouted>(to_l3);
+  REQUIRE(off.size() == 2);
+  CHECK(off[0].routed);
+  CHECK(place_of<step::Write<SlaveRow>>(to_l3) < place_of<step::SetRouted>(to_l3));
+
+  const State l3 = applied(l2, to_l3);
+  const Plan back = must_plan(l3, ChangePort{.master = m0(), .mode = Mode::l2});
+  CHECK(place_of<step::SetRouted>(back) < place_of<step::Write<SlaveRow>>(back));
+  CHECK(tables_of(applied(l3, back)) == tables_of(l2));
+
+  // From l3 to l3s no interface changes.
+  CHECK(steps_of<step::SetRouted>(must_plan(l3, ChangePort{.master = m0(), .mode = Mode::l3s})).empty());
+}
+
+TEST_CASE("slaves follow their master: rules 58, 59, 63") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  MasterLink link = m0();
+
+  SECTION("nothing new, nothing done") {
+    const Plan plan = must_plan(state, ObserveMaster{kM0, link});
+    CHECK(plan.steps.empty());
+    CHECK(plan.events.empty());
+    CHECK_FALSE(plan.durable);
+  }
+  SECTION("its MAC address is every slave's, at both ends") {
+    link.mac.bytes[5] = 9;
+    const Plan plan = must_plan(state, ObserveMaster{kM0, link});
+    CHECK(steps_of<step::Write<PortRow>>(plan).front().after->mac == link.mac);
+    CHECK(steps_of<step::Write<SlaveRow>>(plan).size() == 2);
+    CHECK(plan.attempts.size() == 4);
+    CHECK(std::get<step::SetMac>(plan.attempts[0]).place == Place{{}, IfIndex{100}});
+    CHECK(std::get<step::SetMac>(plan.attempts[1]).after == link.mac);
+  }
+  SECTION("its MTU overwrites a slave's own") {
+    link.mtu = 1400;
+    const Plan plan = must_plan(state, ObserveMaster{kM0, link});
+    CHECK(plan.attempts.size() == 4);
+    CHECK(std::get<step::SetMtu>(plan.attempts[3]).after == 1400);
+    CHECK(applied(state, plan).port(kM0)->mtu == 1400);
+  }
+  SECTION("its name is kept") {
+    link.name = if_name("nic7");
+    const Plan plan = must_plan(state, ObserveMaster{kM0, link});
+    CHECK(plan.durable);
+    CHECK(plan.steps.empty());
+    CHECK(applied(state, plan).port(kM0)->name == if_name("nic7"));
+  }
+  SECTION("without it there is no port") {
+    const Plan plan = must_plan(state, ObserveMaster{kM0, std::nullopt});
+    CHECK(applied(state, plan).ports().empty());
+    CHECK(applied(state, plan).slaves().empty());
+    CHECK(plan.events.back().detail == "its master is gone");
+  }
+  SECTION("a stranger is none of ours") {
+    CHECK(must_plan(state, ObserveMaster{IfIndex{77}, link}).changes.empty());
+  }
 }

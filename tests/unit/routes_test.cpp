@@ -161,7 +161,6 @@ TEST_CASE("a port is set, and deleted with its slaves") {
   CHECK(body(made).at("slaves") == 0);
   given.slave("web0", "10.0.0.5/24");
   CHECK(body(given.patch("/v1/ports/m0", R"({"flag": "vepa"})")).at("flag") == "vepa");
-  check_problem(given.patch("/v1/ports/m0", R"({"mode": "l3"})"), 422, "not-supported", "mode");
   check_problem(given.patch("/v1/ports/m0", R"({"mtu": 9000})"), 400, "unknown-field", "mtu");
   check_problem(given.patch("/v1/ports/m9", "{}"), 422, "no-such-master", "master");
   check_problem(given.del("/v1/ports/m9"), 404, "no-such-port");

@@ -32,6 +32,10 @@ inline AddSlave add_l2(std::string_view name, std::vector<Prefix> addresses = {}
   return {.master = m0(), .name = if_name(name), .mode = Mode::l2, .addresses = std::move(addresses)};
 }
 
+inline AddSlave add_l3(std::string_view name, std::vector<Prefix> addresses = {}) {
+  return {.master = m0(), .name = if_name(name), .mode = Mode::l3, .addresses = std::move(addresses)};
+}
+
 // Carries a plan out as the kernel would, with ends 100·id (host) and 100·id + 1 in
 // namespace id.
 inline State done(const State& state, Plan plan) {

@@ -199,13 +199,13 @@ Parsed<Command> version(Words words) {
 
 constexpr std::array kRows = {
     CommandRow{"link", "add",
-               "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode l2 ]\n"
+               "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode { l3 | l3s | l2 } ]\n"
                "[ bridge | private | vepa ] [ netns { NAME | PID | PATH } ] [ via veth ] [ addr PREFIX ]... "
                "[ mtu N ]\n"
                "[ addr-policy { learn | static } ] [ max-addresses N ]",
                link_add},
     CommandRow{"link", "set",
-               "link set [ dev ] NAME [ type ipvlan ] [ mode l2 ]\n"
+               "link set [ dev ] NAME [ type ipvlan ] [ mode { l3 | l3s | l2 } ]\n"
                "[ bridge | private | vepa ] [ up | down ] [ netns { NAME | PID | PATH } ] [ mtu N ]\n"
                "[ addr-policy { learn | static } ] [ max-addresses N ]",
                link_set},
@@ -215,7 +215,7 @@ constexpr std::array kRows = {
     CommandRow{"addr", "del", "addr del PREFIX dev NAME", addr_change<AddrDel>},
     CommandRow{"addr", "show", "addr show [ dev NAME ]", show_of_slave<AddrShow>},
     CommandRow{"port", "set",
-               "port set MASTER [ mode l2 ] [ bridge | private | vepa ]\n"
+               "port set MASTER [ mode { l3 | l3s | l2 } ] [ bridge | private | vepa ]\n"
                "[ strict-private { on | off } ]",
                port_set},
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},

@@ -19,8 +19,10 @@ AddressParts parts_of(const api::AddressReply& address) {
 }
 
 std::vector<std::string_view> flags_of(const api::SlaveReply& slave) {
-  if (slave.up) return {"BROADCAST", "MULTICAST", "UP", "LOWER_UP"};
-  return {"BROADCAST", "MULTICAST"};
+  std::vector<std::string_view> flags{"BROADCAST", "MULTICAST"};
+  if (slave.mode != "l2") flags.push_back("NOARP");
+  if (slave.up) flags.insert(flags.end(), {"UP", "LOWER_UP"});
+  return flags;
 }
 
 }  // namespace ipvlanx::cli

@@ -44,7 +44,6 @@ enum class Errc {
   not_a_netns,
   address_reserved,
   too_many_addresses,
-  not_supported,
   idempotency_mismatch,
   // 503: the machine refused
   map_full,

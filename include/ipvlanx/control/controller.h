@@ -49,9 +49,22 @@ class Controller {
   Result<SlaveId> run(const Command& command);
   Result<void> carry_out(Plan& plan);
   Result<void> perform(const Step& step, Plan& plan);
+  template <class Row>
+  Result<void> write(const Row& row) {
+    return datapath_.write(row);
+  }
+  template <class Row>
+  Result<void> erase(const Row& row) {
+    return datapath_.erase(row);
+  }
+  Result<void> write(const PortRow& row);
+  Result<void> erase(const PortRow& row);
+  Result<void> write(const RouteRow& row) { return links_.write(row); }
+  Result<void> erase(const RouteRow& row) { return links_.erase(row); }
   Result<void> move(const step::Move& move, Plan& plan);
   void undo(Plan& plan, std::size_t failed);
   Result<void> refresh(SlaveId id);
+  Result<void> refresh_master(IfIndex master);
   Result<void> keep_relay();
 
   Links& links_;

@@ -104,15 +104,22 @@ struct Observe {
   std::vector<IpAddress> reserved = {};  // asked of addresses that are new
 };
 
+// The kernel shows the port's master like this now; nullopt: it is gone.
+struct ObserveMaster {
+  IfIndex master{};
+  std::optional<MasterLink> link = {};
+};
+
 using Command = std::variant<AddSlave, ChangeSlave, DeleteSlave, AddAddress, DeleteAddress, ChangePort,
-                             DeletePort, Observe>;
+                             DeletePort, Observe, ObserveMaster>;
 
 // ------------------------------------------------------------------------ steps
 
 namespace step {
 
-// One row of the data path's tables, from `before` to `after`; nullopt: no row.
-// A port's or a slave's row brings its program's attachment with it.
+// One row of the tables, from `before` to `after`; nullopt: no row. A port's or a
+// slave's row brings its program's attachment with it, a port's also what its mode
+// needs of the host (Links::tune()).
 template <class Row>
 struct Write {
   std::optional<Row> before;
@@ -128,7 +135,8 @@ struct CreateLinks {
   Netns netns;
   MacAddress mac;
   std::uint32_t mtu = 0;
-  Ends ends = {};  // known once it is done
+  bool routed = false;  // see SetRouted
+  Ends ends = {};       // known once it is done
   bool operator==(const CreateLinks&) const = default;
 };
 
@@ -157,6 +165,23 @@ struct SetMtu {
   std::uint32_t before = 0;
   std::uint32_t after = 0;
   bool operator==(const SetMtu&) const = default;
+};
+
+struct SetMac {
+  SlaveId slave{};
+  Place place;
+  MacAddress before;
+  MacAddress after;
+  bool operator==(const SetMac&) const = default;
+};
+
+// Whether the host's stack routes for the slave, as in l3 and l3s: the container end
+// asks nobody for MAC addresses (IFF_NOARP) and the host end forwards what comes from it.
+struct SetRouted {
+  SlaveId slave{};
+  Ends ends;
+  bool routed = false;
+  bool operator==(const SetRouted&) const = default;
 };
 
 struct AssignAddress {
@@ -201,8 +226,9 @@ struct SeparateLinkLocals {
 
 using Step =
     std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
-                 step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks, step::SetUp, step::SetMtu,
-                 step::AssignAddress, step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
+                 step::Write<RouteRow>, step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks,
+                 step::SetUp, step::SetMtu, step::SetMac, step::SetRouted, step::AssignAddress,
+                 step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
 
 // ------------------------------------------------------------------------- plan
 

@@ -101,6 +101,7 @@ class State {
   const std::map<SlaveId, Slave>& slaves() const { return slaves_; }
 
   const Port* port(IfIndex master) const;
+  const Port* port_named(std::string_view master) const;
   const Slave* slave(SlaveId id) const;
   const Slave* slave_at(const Place& container_end) const;
   const Slave* slave_of_host_end(IfIndex host_end) const;

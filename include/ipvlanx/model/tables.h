@@ -56,9 +56,19 @@ struct AddressRow {
   SlaveId slave{};
   IfIndex host_end{};
   IfIndex container_end{};
+  Mode mode{};
   Way way{};
   const AddressKey& key() const { return address; }
   bool operator==(const AddressRow&) const = default;
+};
+
+// The host's route to a slave that its stack is to reach: in l3 and l3s, of an address
+// beyond the link.
+struct RouteRow {
+  IfIndex host_end{};
+  IpAddress address;
+  std::pair<IfIndex, IpAddress> key() const { return {host_end, address}; }
+  bool operator==(const RouteRow&) const = default;
 };
 
 // The veth pair that a broadcast goes through between two batches of copies
@@ -74,16 +84,19 @@ struct Tables {
   std::map<IfIndex, SlaveRow> slaves;
   std::map<std::pair<IfIndex, std::uint32_t>, MemberRow> members;
   std::map<AddressKey, AddressRow> addresses;
+  std::map<std::pair<IfIndex, IpAddress>, RouteRow> routes;  // of the kernel's, not the data path's
   bool operator==(const Tables&) const = default;
 };
 
 PortRow port_row(const Port& port, std::uint32_t slots);
 SlaveRow slave_row(const Port& port, const Slave& slave);
 MemberRow member_row(const Slave& slave);
-AddressRow address_row(const AddressKey& key, const Slave& slave);
+AddressRow address_row(const Port& port, const AddressKey& key, const Slave& slave);
 
-// Enters the rows a slave has for itself: of copies only while it is up (rule 47).
+// Enters the rows a slave has for itself: of copies only in l2, while it is up (rule 47).
 void add_slave_rows(Tables& tables, const Port& port, const Slave& slave);
+// Enters what steers this address to this slave.
+void add_address_rows(Tables& tables, const Port& port, const AddressKey& key, const Slave& slave);
 
 // Everything the data path has to hold when this is the state. A port without slaves
 // needs nothing there.

@@ -13,6 +13,7 @@
 
 namespace ipvlanx {
 
-Result<std::unique_ptr<Links>> open_kernel_links();
+// `settings_record`: the file that remembers what was changed of the host's settings.
+Result<std::unique_ptr<Links>> open_kernel_links(const std::string& settings_record);
 
 }  // namespace ipvlanx

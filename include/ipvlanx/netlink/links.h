@@ -33,8 +33,8 @@ class Links {
   virtual std::optional<std::string> netns_name(Nsid netns) = 0;
 
   // A veth pair: host end `ipvx<id>` in group 6970, up, without IPv6 addresses of
-  // its own; container end `name` in `netns`, down, with distinct link-locals.
-  // name_in_use, netns_gone.
+  // its own; container end `name` in `netns`, down, with distinct link-locals; both
+  // with the master's MAC, and as set_routed() says. name_in_use, netns_gone.
   virtual Result<Ends> create(const step::CreateLinks& pair) = 0;
   // Both ends. Success when they are gone already.
   virtual Result<void> remove(const Ends& ends) = 0;
@@ -53,6 +53,22 @@ class Links {
   // without addresses; made where it is missing.
   virtual Result<Relay> relay() = 0;
 
+  // Forwarding of the host for a port in this mode; in l2, none. What is changed of the
+  // host's settings is remembered on disk and given back when no port needs it.
+  virtual Result<void> tune(IfIndex master, Mode mode) = 0;
+  // At start: these ports are all there are.
+  virtual Result<void> tune(const std::map<IfIndex, Mode>& ports) = 0;
+
+  // The host's route to a slave's address: proto 155, the host end's. Success when it is
+  // there already / gone already, and for IPv6 where the host has none.
+  virtual Result<void> write(const RouteRow& route) = 0;
+  virtual Result<void> erase(const RouteRow& route) = 0;
+  // All with that number.
+  virtual Result<std::vector<RouteRow>> routes() = 0;
+
+  // See step::SetRouted. A slave that is gone needs nothing: success.
+  virtual Result<void> set_routed(const Ends& ends, bool routed) = 0;
+  virtual Result<void> set_mac(const Place& place, const MacAddress& mac) = 0;
   virtual Result<void> set_up(const Place& place, bool up) = 0;
   virtual Result<void> set_mtu(const Place& place, std::uint32_t mtu) = 0;
   // Success when it is there already / gone already. Without duplicate address

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host_settings.h"
+
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+
+#include "ipvlanx/base/files.h"
+
+namespace ipvlanx {
+
+namespace {
+
+constexpr IfIndex kEverywhere{};
+const Sysctl kForwardIpv6Everywhere{Family::ipv6, kEverywhere, "forwarding"};
+
+std::string boot_id() {
+  std::ifstream file{"/proc/sys/kernel/random/boot_id"};
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+// 6.17: forwards from one interface, and changes nothing else about it.
+bool has_force_forwarding() {
+  return read_sysctl({Family::ipv6, kEverywhere, "force_forwarding"}).has_value();
+}
+
+bool has_ipv6() {
+  return read_sysctl(kForwardIpv6Everywhere).has_value();
+}
+
+std::vector<Sysctl> wanted_by(const std::map<IfIndex, Mode>& ports) {
+  std::vector<Sysctl> wanted;
+  for (const auto& [master, mode] : ports) {
+    if (mode != Mode::l3s) continue;
+    wanted.push_back({Family::ipv4, master, "forwarding"});
+    if (has_force_forwarding()) wanted.push_back({Family::ipv6, master, "force_forwarding"});
+  }
+  const bool routes = std::ranges::any_of(ports, [](const auto& port) { return port.second != Mode::l2; });
+  if (routes && has_ipv6() && !has_force_forwarding()) wanted.push_back(kForwardIpv6Everywhere);
+  return wanted;
+}
+
+std::vector<IfIndex> all_interfaces() {
+  std::vector<IfIndex> all;
+  struct Free {
+    void operator()(struct if_nameindex* list) const { ::if_freenameindex(list); }
+  };
+  const std::unique_ptr<struct if_nameindex, Free> list{::if_nameindex()};
+  for (const auto* one = list.get(); one && one->if_index != 0; ++one) all.push_back(IfIndex{one->if_index});
+  return all;
+}
+
+}  // namespace
+
+Result<void> HostSettings::open() {
+  std::ifstream file{record_};
+  std::string id;
+  if (!std::getline(file, id) || id != boot_id()) return {};
+  unsigned family = 0;
+  unsigned interface = 0;
+  Change change;
+  while (file >> family >> interface >> change.sysctl.name >> change.before >> change.ours) {
+    change.sysctl.family = static_cast<Family>(family);
+    change.sysctl.interface = IfIndex{interface};
+    changes_.push_back(change);
+  }
+  return {};
+}
+
+Result<void> HostSettings::serve(const std::map<IfIndex, Mode>& ports) {
+  const auto wanted = wanted_by(ports);
+  const auto wants = [&](const Sysctl& sysctl) { return std::ranges::find(wanted, sysctl) != wanted.end(); };
+  // What was changed because IPv6 is forwarded everywhere goes with that.
+  const auto stays = [&](const Change& change) {
+    return wants(change.sysctl) || (change.sysctl.name != "force_forwarding" &&
+                                    change.sysctl.family == Family::ipv6 && wants(kForwardIpv6Everywhere));
+  };
+  bool any_goes = false;
+  for (std::size_t i = changes_.size(); i-- > 0;) {
+    if (stays(changes_[i])) continue;
+    any_goes = true;
+    if (auto done = give_back(changes_[i]); !done) return done;
+  }
+  if (any_goes) {
+    std::erase_if(changes_, [&](const Change& change) { return !stays(change); });
+    if (auto saved = save(); !saved) return saved;
+  }
+
+  for (const Sysctl& sysctl : wanted) {
+    if (is_made(sysctl)) continue;
+    if (read_sysctl(sysctl).value_or(1) == 1) continue;
+    if (sysctl == kForwardIpv6Everywhere) {
+      if (auto done = prepare_for_forwarding_ipv6_everywhere(); !done) return done;
+    }
+    if (auto done = make(sysctl, 1); !done) return done;
+  }
+  return {};
+}
+
+bool HostSettings::is_made(const Sysctl& sysctl) const {
+  return std::ranges::find(changes_, sysctl, &Change::sysctl) != changes_.end();
+}
+
+Result<void> HostSettings::make(const Sysctl& sysctl, int value) {
+  changes_.push_back({.sysctl = sysctl, .before = read_sysctl(sysctl).value_or(value), .ours = value});
+  if (auto saved = save(); !saved) return saved;
+  return write_sysctl(sysctl, value);
+}
+
+// The switch turns each interface's `forwarding` with it, there and back; and an
+// interface that forwards listens to router advertisements only when accept_ra is 2.
+Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
+  for (const IfIndex interface : all_interfaces()) {
+    const Sysctl forwarding{Family::ipv6, interface, "forwarding"};
+    if (read_sysctl(forwarding) == 1) {
+      changes_.push_back({.sysctl = forwarding, .before = 1, .ours = 1});
+      continue;
+    }
+    const Sysctl accept_ra{Family::ipv6, interface, "accept_ra"};
+    if (read_sysctl(accept_ra) != 1) continue;
+    if (auto done = make(accept_ra, 2); !done) return done;
+  }
+  return {};
+}
+
+// Somebody else's value stays, unless it is the global switch that gives it back.
+Result<void> HostSettings::give_back(const Change& change) {
+  const bool turned_along = change.before == change.ours;
+  if (!turned_along && read_sysctl(change.sysctl) != change.ours) return {};
+  return write_sysctl(change.sysctl, change.before);
+}
+
+Result<void> HostSettings::save() const {
+  std::string text = boot_id() + "\n";
+  for (const Change& change : changes_) {
+    text += fmt::format("{} {} {} {} {}\n", number(change.sysctl.family), number(change.sysctl.interface),
+                        change.sysctl.name, change.before, change.ours);
+  }
+  auto saved = replace_file(record_, text);
+  if (!saved) return std::unexpected(std::move(saved.error()).within(record_));
+  return {};
+}
+
+}  // namespace ipvlanx

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of the host's own settings do ports need changed, and what were they before?
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sysctl.h"
+
+namespace ipvlanx {
+
+// Forwarding, as far as ports in l3 and l3s need it: of IPv4 and, where the kernel has
+// force_forwarding (6.17), of IPv6 from the masters of l3s ports alone. Else of IPv6
+// everywhere, with accept_ra 2 where router advertisements are listened to.
+//
+// What is changed is written to a file first, and given back when the last port that
+// needs it goes, unless somebody has changed it since; after a crash, too.
+class HostSettings {
+ public:
+  explicit HostSettings(std::string record) : record_(std::move(record)) {}
+
+  // Reads the record. After a reboot there is nothing to give back.
+  Result<void> open();
+  // Makes the settings what these ports (masters and their modes) need.
+  Result<void> serve(const std::map<IfIndex, Mode>& ports);
+
+ private:
+  struct Change {
+    Sysctl sysctl;
+    int before = 0;
+    int ours = 0;
+  };
+  Result<void> make(const Sysctl& sysctl, int value);
+  Result<void> prepare_for_forwarding_ipv6_everywhere();
+  Result<void> give_back(const Change& change);
+  Result<void> save() const;
+  bool is_made(const Sysctl& sysctl) const;
+
+  std::string record_;
+  std::vector<Change> changes_;  // in the order they were made
+};
+
+}  // namespace ipvlanx
