@@ -41,6 +41,14 @@ Result<void> may_set_mtu(std::uint32_t mtu, std::uint32_t master_mtu) {
               fmt::format("mtu {} is not between {} and the master's {}", mtu, kMinMtu, master_mtu), "mtu");
 }
 
+Place host_end_of(const Slave& slave) {
+  return {.netns = std::nullopt, .ifindex = slave.ends.host_end};
+}
+
+step::SetMtu set_host_end_mtu(const Slave& before, std::uint32_t mtu) {
+  return {before.id, host_end_of(before), host_end_mtu(before.mtu), host_end_mtu(mtu)};
+}
+
 bool is_reserved(const std::vector<IpAddress>& reserved, const IpAddress& address) {
   return std::ranges::find(reserved, address) != reserved.end();
 }
@@ -345,6 +353,7 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
     if (auto may = may_set_mtu(*command.mtu, port.mtu); !may) return std::unexpected(may.error());
     after.mtu = *command.mtu;
     links.emplace_back(step::SetMtu{before.id, place, before.mtu, after.mtu});
+    links.emplace_back(set_host_end_mtu(before, after.mtu));
   }
   Plan plan = change(state, before, port, after, std::move(links));
   if (moves) plan.attempts.emplace_back(step::SeparateLinkLocals{before.id, {}, before.mac});
@@ -463,8 +472,7 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   Plan plan = whole_port(state, before, after);
   for (const SlaveId id : state.slaves_of(after.master)) {
     const Slave& slave = *state.slave(id);
-    const Place host_end{.netns = {}, .ifindex = slave.ends.host_end};
-    for (const Place& end : {host_end, slave.ends.container_end}) {
+    for (const Place& end : {host_end_of(slave), slave.ends.container_end}) {
       if (after.mac != before->mac) plan.attempts.emplace_back(step::SetMac{id, end, before->mac, after.mac});
       // Whatever it was before, as with the kernel's.
       if (after.mtu != before->mtu) plan.attempts.emplace_back(step::SetMtu{id, end, before->mtu, after.mtu});
@@ -539,6 +547,7 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
 
   Plan plan = change(state, before, after, {});
   plan.durable = false;
+  if (after.mtu != before.mtu) plan.attempts.emplace_back(set_host_end_mtu(before, after.mtu));
   const bool moved = after.ends.container_end != before.ends.container_end;
   if (moved || shared_link_local) {
     plan.attempts.emplace_back(step::SeparateLinkLocals{before.id, link.place, link.mac});
@@ -556,6 +565,11 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
 }
 
 }  // namespace
+
+std::uint32_t host_end_mtu(std::uint32_t slave_mtu) {
+  constexpr std::uint32_t kMinIpv6Mtu = 1280;
+  return std::max(slave_mtu, kMinIpv6Mtu);
+}
 
 Result<Plan> plan(const State& state, const Command& command) {
   return std::visit([&](const auto& one) { return plan_one(state, one); }, command);

@@ -67,7 +67,7 @@ void set_ends(LinkStep& step, SlaveId slave, const Ends& ends) {
   if (step.slave != slave) return;
   if constexpr (requires { step.ends; }) {
     step.ends = ends;
-  } else {
+  } else if (step.place != Place{.netns = std::nullopt, .ifindex = ends.host_end}) {
     step.place = ends.container_end;
   }
 }

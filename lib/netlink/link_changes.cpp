@@ -31,20 +31,20 @@ Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, c
   Request request{RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, kNoArp};
   // Both from the start, so that nothing which watches for new interfaces (udev) has
   // reason to choose a MAC address.
-  const auto put_end = [&](const IfName& name) {
+  const auto put_end = [&](const IfName& name, std::uint32_t mtu) {
     request.put_text(IFLA_IFNAME, name.str());
     request.put_bytes(IFLA_ADDRESS, pair.mac.bytes);
-    request.put_u32(IFLA_MTU, pair.mtu);
+    request.put_u32(IFLA_MTU, mtu);
   };
 
-  put_end(host_end_name(pair.slave));
+  put_end(host_end_name(pair.slave), host_end_mtu(pair.mtu));
   request.put_u32(IFLA_GROUP, kHostEndGroup);
   request.nest(IFLA_LINKINFO, [&] {
     request.put_text(IFLA_INFO_KIND, "veth");
     request.nest(IFLA_INFO_DATA, [&] {
       request.nest(VETH_INFO_PEER, [&] {
         request.append(pair.routed ? kNoArp : ifinfomsg{});
-        put_end(pair.name);
+        put_end(pair.name, pair.mtu);
         if (netns) request.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns.get()));
       });
     });

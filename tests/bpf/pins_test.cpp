@@ -76,7 +76,8 @@ TEST_CASE("everything is pinned by its name, and nothing else is") {
                                     "maps/ipvx_slaves",
                                     "maps/ipvx_stats",
                                     "progs/ipvx_master_rx",
-                                    "progs/ipvx_relay_rx", "progs/ipvx_slave_rx",
+                                    "progs/ipvx_relay_rx",
+                                    "progs/ipvx_slave_rx",
                                     "progs/ipvx_slave_tx"};
   std::ranges::sort(expected);
   CHECK(names == expected);

@@ -461,6 +461,27 @@ TEST_CASE("a live change of mode: no frame finds the data path in a mode it was 
   CHECK(steps_of<step::SetRouted>(must_plan(l3, ChangePort{.master = m0(), .mode = Mode::l3s})).empty());
 }
 
+TEST_CASE("a host end has its slave's MTU, whoever sets it, and enough for IPv6") {
+  const State state = with({add_l2("web0")});
+  const Place host_end{.netns = std::nullopt, .ifindex = IfIndex{100}};
+  const Plan asked = must_plan(state, ChangeSlave{.id = kWeb, .netns = Netns{Nsid{9}}, .mtu = 1400});
+  const auto set = steps_of<step::SetMtu>(asked);
+  REQUIRE(set.size() == 2);
+  CHECK(set[1].place == host_end);
+  CHECK(set[1].after == 1400);
+  // Where the container end went to is none of the host end's business.
+  Plan moved = asked;
+  set_ends(moved, kWeb, {IfIndex{100}, {Nsid{9}, IfIndex{7}}});
+  CHECK(steps_of<step::SetMtu>(moved)[0].place == Place{Nsid{9}, IfIndex{7}});
+  CHECK(steps_of<step::SetMtu>(moved)[1].place == host_end);
+
+  SlaveLink link = seen(*state.slave(kWeb));
+  link.mtu = 68;
+  const Plan followed = must_plan(state, Observe{kWeb, link});
+  REQUIRE(followed.attempts.size() == 1);
+  CHECK(std::get<step::SetMtu>(followed.attempts[0]) == step::SetMtu{kWeb, host_end, 1500, 1280});
+}
+
 TEST_CASE("slaves follow their master: rules 58, 59, 63") {
   const State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
   MasterLink link = m0();

@@ -256,6 +256,11 @@ struct Plan {
 Result<Plan> plan(const State& state, const Command& command);
 State applied(State state, const Plan& plan);
 
+// The host end's, for a slave's: packets of the host's stack that are too long for the
+// slave are cut, or their sender is told. Not below what IPv6 needs, or the interface would
+// lose its IPv6 routes.
+std::uint32_t host_end_mtu(std::uint32_t slave_mtu);
+
 // What undoes a step, or nothing where nothing needs undoing or can.
 std::optional<Step> inverse(const Step& step);
 

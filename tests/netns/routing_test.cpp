@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does the host route for its slaves, and only while it must? DESIGN.md 3.3.
+#include "world.h"
+
+using namespace ipvlanx;
+using namespace ipvlanx::test;
+
+namespace {
+
+std::string sysctl(const std::string& name) {
+  std::ifstream file{"/proc/sys/net/" + name};
+  std::string value;
+  file >> value;
+  return value;
+}
+
+void set_sysctl(const std::string& name, const std::string& value) {
+  std::ofstream{"/proc/sys/net/" + name} << value;
+  REQUIRE(sysctl(name) == value);
+}
+
+bool has_force_forwarding() {
+  return sysctl("ipv6/conf/all/force_forwarding") != "";
+}
+
+bool has_flag(const std::string& interface, const std::string& flag) {
+  return output_of("ip link show dev " + interface).find(flag) != std::string::npos;
+}
+
+// A NIC, and a record of settings that outlives a daemon.
+struct Nic {
+  Nic() {
+    run("ip link add nic0 type veth peer name wire0");
+    run("ip link set nic0 up");
+    std::ignore = std::remove(record.c_str());
+    ifindex = need(host_links()->master(ifname("nic0"))).ifindex;
+  }
+  Nic(const Nic&) = delete;
+  ~Nic() { std::ignore = std::system("ip link del nic0"); }
+  std::unique_ptr<Links> links() const { return need(open_kernel_links(record)); }
+
+  std::string record = "/run/ipvlanx-routing-test-settings";
+  IfIndex ifindex{};
+};
+
+}  // namespace
+
+TEST_CASE("a routed slave resolves nobody, and its host end forwards") {
+  const auto links = host_links();
+  const Pair plain{*links, 1, "ipvl0", Netns{}};
+  CHECK(has_flag("ipvx1", "NOARP"));
+  CHECK_FALSE(has_flag("ipvl0", "NOARP"));
+  CHECK(sysctl("ipv4/conf/ipvx1/forwarding") == "0");
+
+  need(links->set_routed(plain.ends, true));
+  CHECK(has_flag("ipvl0", "NOARP"));
+  CHECK(sysctl("ipv4/conf/ipvx1/forwarding") == "1");
+  CHECK(sysctl("ipv4/conf/ipvx1/rp_filter") == "0");
+  if (has_force_forwarding()) CHECK(sysctl("ipv6/conf/ipvx1/force_forwarding") == "1");
+
+  need(links->set_routed(plain.ends, false));
+  CHECK_FALSE(has_flag("ipvl0", "NOARP"));
+  CHECK(sysctl("ipv4/conf/ipvx1/forwarding") == "0");
+  if (has_force_forwarding()) CHECK(sysctl("ipv6/conf/ipvx1/force_forwarding") == "0");
+
+  const Ends routed = need(links->create(
+      {.slave = SlaveId{2}, .name = ifname("ipvl1"), .netns = {}, .mac = kMac, .mtu = 1500, .routed = true}));
+  CHECK(has_flag("ipvl1", "NOARP"));
+  CHECK(sysctl("ipv4/conf/ipvx2/forwarding") == "1");
+  need(links->remove(routed));
+  need(links->set_routed(routed, false));  // gone: nothing to do
+}
+
+TEST_CASE("routes are added and removed, twice without harm, and read back") {
+  const auto links = host_links();
+  const Pair pair{*links, 1, "ipvl0", Netns{}};
+  for (const char* text : {"10.0.0.5", "fd00::5"}) {
+    const RouteRow route{pair.ends.host_end, *IpAddress::parse(text)};
+    need(links->write(route));
+    need(links->write(route));
+    CHECK(need(links->routes()) == std::vector{route});
+    const std::string shown = output_of(std::string{"ip route get "} + text);
+    CHECK(shown.find("dev ipvx1") != std::string::npos);
+    need(links->erase(route));
+    need(links->erase(route));
+    CHECK(need(links->routes()).empty());
+  }
+  // Another port may have a slave of the same address: both routes stand.
+  const Pair other{*links, 2, "ipvl1", Netns{}};
+  const RouteRow one{pair.ends.host_end, *IpAddress::parse("10.0.0.5")};
+  const RouteRow two{other.ends.host_end, *IpAddress::parse("10.0.0.5")};
+  need(links->write(one));
+  need(links->write(two));
+  CHECK(need(links->routes()).size() == 2);
+  need(links->erase(one));
+  CHECK(need(links->routes()) == std::vector{two});
+  need(links->erase(two));
+
+  // Somebody else's are not ours.
+  run("ip route add 10.0.0.6 dev ipvx1");
+  CHECK(need(links->routes()).empty());
+}
+
+TEST_CASE("where the host has no IPv6, a slave's IPv6 address needs no route") {
+  const auto links = host_links();
+  const Pair pair{*links, 1, "ipvl0", Netns{}};
+  set_sysctl("ipv6/conf/ipvx1/disable_ipv6", "1");
+  const RouteRow route{pair.ends.host_end, *IpAddress::parse("fd00::5")};
+  need(links->write(route));
+  need(links->erase(route));
+}
+
+TEST_CASE("the master forwards while its port is in l3s, and as before afterwards") {
+  const Nic nic;
+  const auto links = nic.links();
+  need(links->tune(nic.ifindex, Mode::l3));
+  CHECK(sysctl("ipv4/conf/nic0/forwarding") == "0");
+  need(links->tune(nic.ifindex, Mode::l3s));
+  CHECK(sysctl("ipv4/conf/nic0/forwarding") == "1");
+  CHECK(sysctl("ipv4/conf/wire0/forwarding") == "0");
+
+  SECTION("until it is not") {
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(sysctl("ipv4/conf/nic0/forwarding") == "0");
+  }
+  SECTION("whatever its name is by then") {
+    run("ip link set nic0 name nic1");
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(sysctl("ipv4/conf/nic1/forwarding") == "0");
+    run("ip link set nic1 name nic0");
+  }
+  SECTION("also when another daemon gives it back") {
+    const auto next = nic.links();
+    need(next->tune({}));
+    CHECK(sysctl("ipv4/conf/nic0/forwarding") == "0");
+  }
+  SECTION("what was on before stays on") {
+    need(links->tune(nic.ifindex, Mode::l2));
+    set_sysctl("ipv4/conf/nic0/forwarding", "1");
+    need(links->tune(nic.ifindex, Mode::l3s));
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(sysctl("ipv4/conf/nic0/forwarding") == "1");
+  }
+  SECTION("another boot's record is history") {
+    std::ofstream{nic.record} << "00000000-0000-0000-0000-000000000000\n4 1 forwarding 0 1\n";
+    const auto next = nic.links();
+    need(next->tune({}));
+    CHECK(sysctl("ipv4/conf/nic0/forwarding") == "1");
+  }
+}
+
+TEST_CASE("IPv6 is forwarded from l3s masters alone where the kernel can, else everywhere") {
+  const Nic nic;
+  const auto links = nic.links();
+  set_sysctl("ipv6/conf/nic0/accept_ra", "1");
+  set_sysctl("ipv6/conf/wire0/forwarding", "1");
+  if (has_force_forwarding()) {
+    need(links->tune(nic.ifindex, Mode::l3s));
+    CHECK(sysctl("ipv6/conf/nic0/force_forwarding") == "1");
+    CHECK(sysctl("ipv6/conf/all/forwarding") == "0");
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(sysctl("ipv6/conf/nic0/force_forwarding") == "0");
+  } else {
+    need(links->tune(nic.ifindex, Mode::l3));
+    CHECK(sysctl("ipv6/conf/all/forwarding") == "1");
+    CHECK(sysctl("ipv6/conf/nic0/accept_ra") == "2");
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(sysctl("ipv6/conf/all/forwarding") == "0");
+    CHECK(sysctl("ipv6/conf/nic0/forwarding") == "0");
+  }
+  CHECK(sysctl("ipv6/conf/nic0/accept_ra") == "1");
+  CHECK(sysctl("ipv6/conf/wire0/forwarding") == "1");
+}
+
+TEST_CASE("a MAC address is set on either end") {
+  const auto links = host_links();
+  const Namespace a{"a"};
+  const Pair pair{*links, 1, "ipvl0", need(links->find_netns("a"))};
+  MacAddress other = kMac;
+  other.bytes[5] ^= 1;
+  need(links->set_mac(pair.ends.container_end, other));
+  CHECK(need(links->look(pair.ends.host_end)).mac == other);
+  need(links->set_mac({.netns = std::nullopt, .ifindex = pair.ends.host_end}, other));
+  CHECK(has_flag("ipvx1", to_string(other)));
+}
