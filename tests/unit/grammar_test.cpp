@@ -104,6 +104,7 @@ TEST_CASE("the other commands") {
   CHECK(command<PortDel>("port del m0").master.str() == "m0");
   CHECK(command<StatsShow>("stats show dev web0").slave == "web0");
   command<ShowVersion>("version");
+  command<Check>("-j check");
 }
 
 TEST_CASE("port set") {

@@ -62,10 +62,13 @@ struct StatsShow {
   std::optional<SlaveWord> slave = {};
 };
 
+// What of this host an operator may stumble over; works without the daemon.
+struct Check {};
+
 struct ShowVersion {};
 
 using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
-                             PortSet, PortDel, StatsShow, ShowVersion>;
+                             PortSet, PortDel, StatsShow, Check, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -197,6 +197,11 @@ Parsed<Command> version(Words words) {
   return ShowVersion{};
 }
 
+Parsed<Command> check(Words words) {
+  if (const auto read = Options{}.read(words); !read) return same(read);
+  return Check{};
+}
+
 constexpr std::array kRows = {
     CommandRow{"link", "add",
                "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode { l3 | l3s | l2 } ]\n"
@@ -221,6 +226,7 @@ constexpr std::array kRows = {
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},
     CommandRow{"port", "del", "port del MASTER", port_del},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
+    CommandRow{"check", "", "check", check},
     CommandRow{"version", "", "version", version},
 };
 

@@ -60,6 +60,11 @@ Exit work(Words words) {
   const auto invocation = parse(words);
   if (!invocation) return explain(invocation.error());
 
+  if (std::holds_alternative<Check>(invocation->command)) {
+    const Checked checked = check(*invocation);
+    const Exit printed = print(checked.text);
+    return checked.complete ? printed : Exit::refused;
+  }
   auto client = Client::connect(socket_path(*invocation));
   if (!client) return complain(client.error());
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -104,6 +105,8 @@ class Runner {
     return shown(*counted, text::stats, json::stats);
   }
 
+  Result<std::string> operator()(const Check&) { return check(invocation_).text; }
+
   Result<std::string> operator()(const ShowVersion&) {
     const auto version = client_.version();
     if (!version) return std::unexpected(version.error());
@@ -157,6 +160,14 @@ class Runner {
 };
 
 }  // namespace
+
+Checked check(const Invocation& invocation) {
+  const auto findings = check_host();
+  const bool complete = std::ranges::none_of(
+      findings, [](const Finding& finding) { return finding.state == Finding::State::missing; });
+  if (!invocation.json) return {text::findings(findings), complete};
+  return {json::findings(findings).dump(invocation.pretty ? 4 : -1) + '\n', complete};
+}
 
 Result<std::string> run(Client& client, const Invocation& invocation) {
   return std::visit(Runner{client, invocation}, invocation.command);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ipvlanx/api/replies.h"
+#include "ipvlanx/netlink/host_check.h"
 
 namespace ipvlanx::cli {
 
@@ -30,12 +31,15 @@ AddressParts parts_of(const api::AddressReply& address);
 // What netlink's IFF_* would say of the interface.
 std::vector<std::string_view> flags_of(const api::SlaveReply& slave);
 
+std::string_view to_string(Finding::State state);
+
 namespace text {
 std::string links(const ShownSlaves& slaves);
 std::string addresses(const ShownSlaves& slaves);
 std::string ports(const ShownPorts& ports);
 std::string stats(const ShownSlaves& slaves);
 std::string version(const api::VersionReply& version);
+std::string findings(const std::vector<Finding>& findings);
 }  // namespace text
 
 namespace json {
@@ -45,6 +49,7 @@ Json addresses(const ShownSlaves& slaves);
 Json ports(const ShownPorts& ports);
 Json stats(const ShownSlaves& slaves);
 Json version(const api::VersionReply& version);
+Json findings(const std::vector<Finding>& findings);
 }  // namespace json
 
 }  // namespace ipvlanx::cli

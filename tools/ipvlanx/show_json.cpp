@@ -103,6 +103,14 @@ Json stats(const ShownSlaves& slaves) {
   return out;
 }
 
+Json findings(const std::vector<Finding>& findings) {
+  Json out = Json::array();
+  for (const Finding& finding : findings) {
+    out.push_back({{"id", finding.id}, {"state", to_string(finding.state)}, {"detail", finding.detail}});
+  }
+  return out;
+}
+
 Json version(const api::VersionReply& version) {
   return {{"version", version.version}, {"api", version.api}, {"kernel", version.kernel}};
 }

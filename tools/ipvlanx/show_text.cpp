@@ -112,6 +112,14 @@ std::string stats(const ShownSlaves& slaves) {
                rows);
 }
 
+std::string findings(const std::vector<Finding>& findings) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Finding& finding : findings) {
+    rows.push_back({finding.id, std::string{to_string(finding.state)}, printable(finding.detail)});
+  }
+  return table({{"CHECK"}, {"STATE"}, {"DETAIL"}}, rows);
+}
+
 std::string version(const api::VersionReply& version) {
   return fmt::format("ipvlanx {}, API {}, kernel {}\n", version.version, version.api, version.kernel);
 }
