@@ -139,6 +139,18 @@ static __always_inline int tx_l2(struct __sk_buff *skb, struct cursor c,
 	return to_sibling(skb, slave, addr);
 }
 
+/* In l3 with vepa, to a sibling: the external switch decides, and gives back
+ * what bears the shared MAC address. (The kernel's host asks the wire for the
+ * sibling's MAC address first, and gets no answer.)
+ */
+static __always_inline int to_switch(struct __sk_buff *skb,
+				     const struct ipvx_slave *slave)
+{
+	bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), slave->mac,
+			    ETH_ALEN, 0);
+	return to_wire(skb, slave, UNICAST);
+}
+
 /* As ipvlan_xmit_mode_l3(): the IP address does, of one of the port or else the
  * host's routes.
  */
@@ -146,18 +158,18 @@ static __always_inline int tx_l3(struct __sk_buff *skb, struct cursor c,
 				 const struct ethhdr *eth,
 				 const struct ipvx_slave *slave)
 {
-	struct ipvx_addr *addr = NULL;
+	struct ipvx_addr *addr = owner(skb, c, DESTINATION, slave->master);
 
-	if (slave->flag != IPVX_VEPA)
-		addr = owner(skb, c, DESTINATION, slave->master);
 	if (addr && slave->flag == IPVX_PRIVATE)
 		return drop_tx(slave->slave, IPVX_DROP_PRIVATE);
-	if (addr)
+	if (addr && slave->flag != IPVX_VEPA)
 		return to_sibling(skb, slave, addr);
 	if (is_group_address(eth->h_dest))
 		return drop_tx(slave->slave, IPVX_DROP_GROUP);
 	if (!is_ip(skb))
 		return drop_tx(slave->slave, IPVX_DROP_NOT_IP);
+	if (addr)
+		return to_switch(skb, slave);
 	return through_stack(skb, c, slave);
 }
 

@@ -55,7 +55,11 @@ static __always_inline int through_stack(struct __sk_buff *skb, struct cursor c,
 					 const struct ipvx_slave *slave)
 {
 	count_tx(slave->slave, skb->len, UNICAST);
-	add_life(skb, c);
+	/* Not twice: a route of the host's by a slave of its own namespace
+	 * leads back here, and would do so for ever.
+	 */
+	if (skb->tc_index != LIFE_ADDED)
+		add_life(skb, c);
 	skb->tc_index = LIFE_ADDED;
 	/* A slave that was in l2 a moment ago may still ask for others' MAC
 	 * addresses.
@@ -99,6 +103,7 @@ static __always_inline int hand_over(struct __sk_buff *skb,
 				     const struct ipvx_slave *slave)
 {
 	count_rx(slave->slave, skb->len, UNICAST);
+	skb->tc_index = NO_NOTE;
 	return VERDICT_NEXT;
 }
 

@@ -195,6 +195,9 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
           [&](const step::SetRouted& set) { return links_.set_routed(set.ends, set.routed); },
           [&](const step::AssignAddress& assign) { return links_.assign(assign.place, assign.prefix); },
           [&](const step::RemoveAddress& remove) { return links_.unassign(remove.place, remove.prefix); },
+          [&](const step::Announce& announce) {
+            return links_.announce(announce.place, announce.mac, announce.addresses);
+          },
           [&](const step::SeparateLinkLocals& separate) {
             return links_.separate_link_locals(separate.place, separate.slave, separate.mac);
           },
@@ -232,17 +235,17 @@ Result<void> Controller::move(const step::Move& move, Plan& plan) {
 // ------------------------------------------------------------- what the kernel does
 
 std::vector<Error> Controller::follow(const Notices& notices) {
-  std::set<SlaveId> concerned;
+  std::map<SlaveId, bool> concerned;  // whether its host end is what changed
   if (notices.lost) {
     events_.add(
         {.type = EventType::resync, .detail = "netlink messages were lost: all slaves are looked at"});
     for (const auto& [master, port] : std::map{state_.ports()}) {
       if (auto done = refresh_master(master); !done) troubles_.push_back(std::move(done.error()));
     }
-    for (const auto& [id, slave] : state_.slaves()) concerned.insert(id);
+    for (const auto& [id, slave] : state_.slaves()) concerned[id] = true;
   }
   for (const Place& place : notices.places) {
-    if (const Slave* slave = state_.slave_at(place)) concerned.insert(slave->id);
+    if (const Slave* slave = state_.slave_at(place)) concerned.try_emplace(slave->id, false);
     if (place.netns) continue;
     if (state_.port(place.ifindex)) {
       if (auto done = refresh_master(place.ifindex); !done) troubles_.push_back(std::move(done.error()));
@@ -250,22 +253,22 @@ std::vector<Error> Controller::follow(const Notices& notices) {
     if (place.ifindex == relay_.entrance || place.ifindex == relay_.exit) {
       if (auto kept = keep_relay(); !kept) troubles_.push_back(std::move(kept.error()));
     }
-    if (const Slave* slave = state_.slave_of_host_end(place.ifindex)) concerned.insert(slave->id);
+    if (const Slave* slave = state_.slave_of_host_end(place.ifindex)) concerned[slave->id] = true;
   }
-  for (const SlaveId id : concerned) {
-    if (auto done = refresh(id); !done) troubles_.push_back(std::move(done.error()));
+  for (const auto& [id, host_end] : concerned) {
+    if (auto done = refresh(id, host_end); !done) troubles_.push_back(std::move(done.error()));
   }
   return std::exchange(troubles_, {});
 }
 
 // Reads what is true of this slave now and makes it so here: a notice says only
 // where to look, so that none can be out of date.
-Result<void> Controller::refresh(SlaveId id) {
+Result<void> Controller::refresh(SlaveId id, bool routes_too) {
   const Slave* slave = state_.slave(id);
   if (!slave) return {};
   const std::string subject = fmt::format("slave '{}' (id {})", slave->name.str(), number(id));
 
-  Observe observe{.id = id};
+  Observe observe{.id = id, .routes_too = routes_too};
   auto link = links_.look(slave->ends.host_end);
   if (!link && link.error().code != Errc::no_such_slave) {
     return std::unexpected(std::move(link.error()).within(subject));
@@ -285,7 +288,13 @@ Result<void> Controller::refresh(SlaveId id) {
 // The same of a master.
 Result<void> Controller::refresh_master(IfIndex master) {
   auto link = links_.master(master);
-  if (link) return whether(run(ObserveMaster{master, *std::move(link)}));
+  if (link) {
+    const IfName before = state_.port(master)->name;
+    if (auto followed = run(ObserveMaster{master, *std::move(link)}); !followed) return whether(followed);
+    const Port& port = *state_.port(master);
+    const bool in_use = state_.slots(master) > 0;
+    return in_use && port.name != before ? links_.tune(master, port.mode) : Result<void>{};
+  }
   if (link.error().code != Errc::no_such_master) return std::unexpected(link.error());
   return whether(run(ObserveMaster{master, std::nullopt}));
 }

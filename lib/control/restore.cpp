@@ -53,6 +53,7 @@ Result<void> restore_ports(Links& links, const SavedState& saved, const Tables& 
                    .flag = port.flag,
                    .mac = known ? row->second.mac : link->mac,
                    .mtu = known ? row->second.mtu : link->mtu,
+                   .carrier = port.carrier,
                    .strict_private = port.strict_private,
                    .kept = port.kept});
   }
@@ -102,6 +103,7 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
   Difference difference = ipvlanx::difference(*tables, wanted);
   restored.steps = std::move(difference.withdrawals);
   std::ranges::move(difference.entries, std::back_inserter(restored.steps));
+  std::ranges::move(difference.closing, std::back_inserter(restored.steps));
   return restored;
 }
 

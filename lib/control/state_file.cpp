@@ -25,6 +25,7 @@ json to_json(const State& state) {
                      {"ifindex", number(master)},
                      {"mode", to_string(port.mode)},
                      {"flag", to_string(port.flag)},
+                     {"carrier", port.carrier},
                      {"strict_private", port.strict_private},
                      {"kept", port.kept}});
   }
@@ -62,6 +63,7 @@ SavedState from_json(const json& document) {
                            .name = must(IfName::parse(port.at("master").get<std::string>())),
                            .mode = must(parse_mode(port.at("mode").get<std::string>())),
                            .flag = must(parse_flag(port.at("flag").get<std::string>())),
+                           .carrier = port.value("carrier", true),
                            .strict_private = port.at("strict_private").get<bool>(),
                            .kept = port.at("kept").get<bool>()});
   }

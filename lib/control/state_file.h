@@ -21,6 +21,7 @@ struct SavedPort {
   IfName name;
   Mode mode{};
   Flag flag{};
+  bool carrier = true;
   bool strict_private = false;
   bool kept = false;
 };

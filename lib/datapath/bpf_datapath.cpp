@@ -119,10 +119,10 @@ class BpfDatapath final : public Datapath {
     }
     for (const ipvx_slave_key& key : slaves_.keys()) {
       const IfIndex host_end{key.host_end};
-      (void)hooks_.adopt(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
+      const auto ours = hooks_.adopt(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
       const auto slave = slaves_.read(key);
-      if (slave && slave->mode != IPVX_L2) {
-        (void)hooks_.adopt(slave_rx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
+      if (ours.value_or(false) && slave && slave->mode != IPVX_L2) {
+        (void)hooks_.attach(slave_rx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
       }
     }
   }

@@ -16,7 +16,6 @@ namespace {
 
 // linux/bpf.h of 6.6; Debian 12's is 6.1's and libbpf 1.1 does not know TCX.
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
-constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr std::uint32_t kLinkTypeTcx = 11;
 
 // struct bpf_link_info with the part that 6.1's header lacks.
@@ -32,10 +31,6 @@ struct TcxLinkInfo {
 constexpr std::uint32_t kFilterHandle = 1;
 constexpr std::uint32_t kFilterPriority = 6970;
 
-bpf_attach_type tcx_of(const Hook& hook) {
-  return hook.direction == Direction::ingress ? kTcxIngress : kTcxEgress;
-}
-
 // The pinned link, if it is one of this interface that is alive. What lies in
 // bpffs is input like any other.
 UniqueFd open_live_link(const Hook& hook) {
@@ -45,7 +40,6 @@ UniqueFd open_live_link(const Hook& hook) {
   std::uint32_t size = sizeof info;
   if (bpf_obj_get_info_by_fd(link.get(), &info, &size) < 0) return {};
   if (info.type != kLinkTypeTcx || info.ifindex != number(hook.interface)) return {};
-  if (info.attach_type != tcx_of(hook)) return {};
   return link;
 }
 
@@ -56,7 +50,7 @@ Result<void> attach_tcx(const Hook& hook, int program_fd) {
   }
   if (::unlink(hook.pin.c_str()) < 0 && errno != ENOENT) return kernel_error(hook.pin, errno);
   const UniqueFd link{
-      bpf_link_create(program_fd, static_cast<int>(number(hook.interface)), tcx_of(hook), nullptr)};
+      bpf_link_create(program_fd, static_cast<int>(number(hook.interface)), kTcxIngress, nullptr)};
   if (!link) return kernel_error("attach program", errno);
   if (bpf_obj_pin(link.get(), hook.pin.c_str()) < 0) return kernel_error(hook.pin, errno);
   return {};
@@ -124,8 +118,12 @@ Hooks Hooks::probe(int program_fd) {
   return Hooks{errno == EINVAL ? Kind::clsact : Kind::tcx};
 }
 
+Hooks::Kind Hooks::kind_of(const Hook& hook) const {
+  return hook.direction == Direction::ingress ? ingress_ : Kind::clsact;
+}
+
 Result<void> Hooks::attach(const Hook& hook, int program_fd) const {
-  auto done = kind_ == Kind::tcx ? attach_tcx(hook, program_fd) : attach_clsact(hook, program_fd);
+  auto done = kind_of(hook) == Kind::tcx ? attach_tcx(hook, program_fd) : attach_clsact(hook, program_fd);
   if (done) return done;
   return std::unexpected(std::move(done.error())
                              .within(fmt::format("TC {} of interface {}",
@@ -133,13 +131,14 @@ Result<void> Hooks::attach(const Hook& hook, int program_fd) const {
                                                  number(hook.interface))));
 }
 
-Result<void> Hooks::adopt(const Hook& hook, int program_fd) const {
-  if (kind_ == Kind::tcx && is_of_the_past(hook)) return {};
-  return attach(hook, program_fd);
+Result<bool> Hooks::adopt(const Hook& hook, int program_fd) const {
+  if (kind_of(hook) == Kind::tcx && is_of_the_past(hook)) return false;
+  if (auto done = attach(hook, program_fd); !done) return std::unexpected(done.error());
+  return true;
 }
 
 Result<void> Hooks::detach(const Hook& hook) const {
-  return kind_ == Kind::tcx ? detach_tcx(hook) : detach_clsact(hook);
+  return kind_of(hook) == Kind::tcx ? detach_tcx(hook) : detach_clsact(hook);
 }
 
 }  // namespace ipvlanx

@@ -17,8 +17,11 @@ struct Hook {
   std::string pin;
 };
 
-// TCX links where the kernel has them (6.6 and later), pinned; else clsact filters
-// with a priority and handle of our own. Other people's programs stay.
+// TCX links where the kernel has them (6.6 and later), pinned; else, and at egress, clsact
+// filters with a priority and handle of our own. Other people's programs stay.
+//
+// A TCX attachment waits for all CPUs, some 10 ms. At egress programs come and go with a
+// live change of a port's mode, for all its slaves.
 class Hooks {
  public:
   // Asks the kernel with one of our programs.
@@ -26,16 +29,17 @@ class Hooks {
 
   // Attaches the program, or replaces the one that is attached, atomically.
   Result<void> attach(const Hook& hook, int program_fd) const;
-  // As attach(), for a program that an earlier daemon attached: nothing where its pin
-  // says that the interface is gone, for its number may be a stranger's by now.
-  Result<void> adopt(const Hook& hook, int program_fd) const;
+  // As attach(), for a program that an earlier daemon attached. False, and nothing done,
+  // where its pin says that the interface is gone: its number may be a stranger's by now.
+  Result<bool> adopt(const Hook& hook, int program_fd) const;
   // Success when it is not there, or its interface is gone.
   Result<void> detach(const Hook& hook) const;
 
  private:
   enum class Kind { tcx, clsact };
-  explicit Hooks(Kind kind) : kind_(kind) {}
-  Kind kind_;
+  explicit Hooks(Kind ingress) : ingress_(ingress) {}
+  Kind kind_of(const Hook& hook) const;
+  Kind ingress_;
 };
 
 }  // namespace ipvlanx

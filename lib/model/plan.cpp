@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace ipvlanx {
@@ -172,13 +173,11 @@ bool looks_the_same(const Slave& a, const Slave& b) {
          a.addr_policy == b.addr_policy && a.max_addresses == b.max_addresses;
 }
 
-// What lets a slave send comes last: by then its frames are taken care of, and none is
-// seen by the host that it should not see. In l3 that includes a slave which still asks for
-// MAC addresses as in l2, but not the other way round.
+// A slave that is brought up may send: by then its frames are taken care of, and none is
+// seen by the host that it should not see.
 bool lets_send(const Step& step) {
-  if (const auto* set = std::get_if<step::SetUp>(&step)) return set->up;
-  if (const auto* set = std::get_if<step::SetRouted>(&step)) return set->routed;
-  return false;
+  const auto* set = std::get_if<step::SetUp>(&step);
+  return set && set->up;
 }
 
 // Table rows that go, `links` (interfaces), table rows that come.
@@ -187,7 +186,34 @@ std::vector<Step> in_order(Difference tables, std::vector<Step> links) {
   std::vector<Step> steps = std::move(tables.withdrawals);
   std::move(links.begin(), last.begin(), std::back_inserter(steps));
   std::ranges::move(tables.entries, std::back_inserter(steps));
+  std::ranges::move(tables.closing, std::back_inserter(steps));
   std::ranges::move(last, std::back_inserter(steps));
+  return steps;
+}
+
+// Back in l2 slaves ask for each other's MAC addresses at once, also one that is NOARP
+// still and does not hear it: they are told, instead of waiting a second to ask again.
+void announce_return(Plan& plan, const State& state, const Port& after, const Slave& slave) {
+  step::Announce announce{slave.id, slave.ends.container_end, after.mac, {}};
+  for (const Address& address : slave.addresses) {
+    if (state.state_of(slave, address) == AddressState::active) {
+      announce.addresses.push_back(address.prefix.address);
+    }
+  }
+  if (!announce.addresses.empty()) plan.attempts.emplace_back(std::move(announce));
+}
+
+// The data path in l3 takes frames of a slave that still asks for MAC addresses as in l2,
+// but not the other way round: its row turns right before its interface, or right after.
+std::vector<Step> with_interfaces(std::vector<Step> rows, const std::map<SlaveId, step::SetRouted>& turns) {
+  std::vector<Step> steps;
+  for (Step& row : rows) {
+    const auto* write = std::get_if<step::Write<SlaveRow>>(&row);
+    const auto turn = write && write->after ? turns.find(write->after->slave) : turns.end();
+    if (turn != turns.end() && !turn->second.routed) steps.emplace_back(turn->second);
+    steps.push_back(std::move(row));
+    if (turn != turns.end() && turn->second.routed) steps.emplace_back(turn->second);
+  }
   return steps;
 }
 
@@ -202,6 +228,10 @@ Plan turn(const State& state, SlaveId id, const Image& before, const Image& afte
   keys.merge(addresses_of(after));
   Difference tables = difference(rows(state, id, before, keys), rows(state, id, after, keys));
   Plan plan{.steps = in_order(std::move(tables), std::move(links)), .slave = id};
+  if (before.slave && after.slave && is_routed(*before.port) != is_routed(*after.port)) {
+    plan.steps =
+        with_interfaces(std::move(plan.steps), {{id, {id, before.slave->ends, is_routed(*after.port)}}});
+  }
 
   if (after.port && (!before.port || *before.port != *after.port)) plan.changes.emplace_back(*after.port);
   if (after.slave && (!before.slave || *before.slave != *after.slave))
@@ -251,7 +281,8 @@ Result<const Slave*> find(const State& state, SlaveId id) {
 // -------------------------------------------------------------------- commands
 
 Port new_port(const MasterLink& link) {
-  return {.master = link.ifindex, .name = link.name, .mac = link.mac, .mtu = link.mtu};
+  return {
+      .master = link.ifindex, .name = link.name, .mac = link.mac, .mtu = link.mtu, .carrier = link.carrier};
 }
 
 Result<Plan> plan_one(const State& state, const AddSlave& command) {
@@ -286,7 +317,7 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
               .max_addresses = command.max_addresses};
 
   std::vector<Step> links{
-      step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port)}};
+      step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port), port.carrier}};
   for (std::size_t i = 0; i < command.addresses.size(); ++i) {
     const Prefix& prefix = command.addresses[i];
     const std::string field = fmt::format("addresses[{}]", i);
@@ -328,9 +359,6 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
   }
   port.mode = mode;
   port.flag = flag;
-  if (is_routed(port) != is_routed(*state.port(before.master))) {
-    links.emplace_back(step::SetRouted{before.id, before.ends, is_routed(port)});
-  }
 
   if (command.addr_policy) after.addr_policy = *command.addr_policy;
   if (command.max_addresses) after.max_addresses = *command.max_addresses;
@@ -405,13 +433,16 @@ Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
 // What changes for a port with all its slaves.
 Plan whole_port(const State& state, const Port* before, const Port& after) {
   Plan plan;
-  if (before) {
-    std::vector<Step> links;
+  if (before) plan.steps = in_order(difference(tables_of(state, *before), tables_of(state, after)), {});
+  if (before && is_routed(*before) != is_routed(after)) {
+    std::map<SlaveId, step::SetRouted> turns;
     for (const SlaveId id : state.slaves_of(after.master)) {
-      if (is_routed(*before) == is_routed(after)) break;
-      links.emplace_back(step::SetRouted{id, state.slave(id)->ends, is_routed(after)});
+      turns.emplace(id, step::SetRouted{id, state.slave(id)->ends, is_routed(after)});
     }
-    plan.steps = in_order(difference(tables_of(state, *before), tables_of(state, after)), std::move(links));
+    plan.steps = with_interfaces(std::move(plan.steps), turns);
+    for (const auto& [id, turn] : turns) {
+      if (!turn.routed) announce_return(plan, state, after, *state.slave(id));
+    }
   }
   plan.changes.emplace_back(after);
   plan.events.push_back({.type = EventType::port_changed, .master = after.name.str()});
@@ -432,7 +463,7 @@ Result<Plan> plan_one(const State& state, const ChangePort& command) {
 
 // With all its slaves; `why` is for those who watch.
 Plan end_of_port(const State& state, const Port& port, const std::string& why = "") {
-  Plan plan{.steps = difference(tables_of(state, port), {}).withdrawals};
+  Plan plan;
   step::RemoveManyLinks links;
   for (const SlaveId id : state.slaves_of(port.master)) {
     const Slave& slave = *state.slave(id);
@@ -445,7 +476,9 @@ Plan end_of_port(const State& state, const Port& port, const std::string& why = 
     plan.events.push_back(event(EventType::slave_removed, state, slave));
     plan.events.back().detail = why;
   }
-  if (!links.host_ends.empty()) plan.steps.emplace_back(std::move(links));
+  if (!links.host_ends.empty()) {
+    plan.steps = in_order(difference(tables_of(state, port), {}), {std::move(links)});
+  }
   plan.changes.emplace_back(DropPort{port.master});
   plan.events.push_back({.type = EventType::port_removed, .master = port.name.str(), .detail = why});
   return plan;
@@ -467,6 +500,7 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   after.name = command.link->name;
   after.mac = command.link->mac;
   after.mtu = command.link->mtu;
+  after.carrier = command.link->carrier;
   if (after == *before) return Plan{.durable = false};
 
   Plan plan = whole_port(state, before, after);
@@ -476,6 +510,15 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
       if (after.mac != before->mac) plan.attempts.emplace_back(step::SetMac{id, end, before->mac, after.mac});
       // Whatever it was before, as with the kernel's.
       if (after.mtu != before->mtu) plan.attempts.emplace_back(step::SetMtu{id, end, before->mtu, after.mtu});
+    }
+    if (after.carrier != before->carrier) {
+      plan.attempts.emplace_back(step::SetUp{id, host_end_of(slave), after.carrier});
+    }
+  }
+  if (after.carrier && !before->carrier) {
+    // The kernel took the routes of interfaces that were down.
+    for (const auto& [key, route] : tables_of(state, after).routes) {
+      plan.attempts.emplace_back(step::Write<RouteRow>{std::nullopt, route});
     }
   }
   return plan;
@@ -547,6 +590,12 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
 
   Plan plan = change(state, before, after, {});
   plan.durable = false;
+  if (command.routes_too) {
+    const Image now{state.port(before.master), &after};
+    for (const auto& [key, route] : rows(state, before.id, now, addresses_of(now)).routes) {
+      plan.attempts.emplace_back(step::Write<RouteRow>{std::nullopt, route});
+    }
+  }
   if (after.mtu != before.mtu) plan.attempts.emplace_back(set_host_end_mtu(before, after.mtu));
   const bool moved = after.ends.container_end != before.ends.container_end;
   if (moved || shared_link_local) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a plan's parts mean to each other: the order of table rows, what undoes a
 // step, and what a plan leaves behind. The rules themselves are in plan.cpp.
+#include <algorithm>
 #include <utility>
 
 #include "ipvlanx/model/plan.h"
@@ -54,6 +55,12 @@ void set_ends(step::Write<AddressRow>& write, SlaveId slave, const Ends& ends) {
   }
 }
 
+// A port that needs less of the host from now on.
+bool resigns(const Step& step) {
+  const auto* port = std::get_if<step::Write<PortRow>>(&step);
+  return port && port->before && port->after && port->after->mode < port->before->mode;
+}
+
 // A route has no slave's name on it: of one that is being made it leads to no interface yet.
 void set_ends(step::Write<RouteRow>& write, SlaveId, const Ends& ends) {
   if (write.after && write.after->host_end == IfIndex{}) write.after->host_end = ends.host_end;
@@ -76,16 +83,21 @@ void set_ends(LinkStep& step, SlaveId slave, const Ends& ends) {
 
 Difference difference(const Tables& before, const Tables& after) {
   Difference result;
-  erase_missing(before.routes, after.routes, result.withdrawals);
   erase_missing(before.addresses, after.addresses, result.withdrawals);
   erase_missing(before.members, after.members, result.withdrawals);
   erase_missing(before.slaves, after.slaves, result.withdrawals);
   erase_missing(before.ports, after.ports, result.withdrawals);
   write_changed(before.ports, after.ports, result.entries);
-  write_changed(before.slaves, after.slaves, result.entries);
   write_changed(before.members, after.members, result.entries);
-  write_changed(before.addresses, after.addresses, result.entries);
+  write_changed(before.slaves, after.slaves, result.entries);
   write_changed(before.routes, after.routes, result.entries);
+  write_changed(before.addresses, after.addresses, result.entries);
+
+  erase_missing(before.routes, after.routes, result.closing);
+  const auto resigning =
+      std::ranges::stable_partition(result.entries, [](const Step& step) { return !resigns(step); });
+  std::ranges::move(resigning, std::back_inserter(result.closing));
+  result.entries.erase(resigning.begin(), resigning.end());
   return result;
 }
 
@@ -108,6 +120,7 @@ std::optional<Step> inverse(const Step& step) {
             return step::AssignAddress{s.slave, s.place, s.prefix};
           },
           [](const step::Move& s) -> Inverse { return step::Move{s.slave, s.ends, s.to, s.from}; },
+          [](const step::Announce&) -> Inverse { return std::nullopt; },
           [](const step::SeparateLinkLocals&) -> Inverse { return std::nullopt; },
       },
       step);

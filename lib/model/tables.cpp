@@ -50,8 +50,9 @@ void add_slave_rows(Tables& tables, const Port& port, const Slave& slave) {
 void add_address_rows(Tables& tables, const Port& port, const AddressKey& key, const Slave& slave) {
   tables.addresses.emplace(key, address_row(port, key, slave));
   if (port.mode == Mode::l2 || key.address.is_link_local()) return;
-  const RouteRow route{slave.ends.host_end, key.address};
-  tables.routes.emplace(route.key(), route);
+  const auto enter = [&](const RouteRow& route) { tables.routes.emplace(route.key(), route); };
+  if (port.mode == Mode::l3s) enter({slave.ends.host_end, key.address, port.master});
+  if (slave.find(key.address)->origin == Origin::api) enter({slave.ends.host_end, key.address});
 }
 
 Tables tables_of(const State& state, const Port& port) {

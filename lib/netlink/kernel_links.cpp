@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "addresses.h"
+#include "announce.h"
 #include "gateways.h"
 #include "host_settings.h"
 #include "link_changes.h"
@@ -86,6 +87,8 @@ class KernelLinks final : public Links {
   Result<void> assign(const Place& place, const Prefix& prefix) override;
   Result<void> unassign(const Place& place, const Prefix& prefix) override;
   Result<void> move(const Place& place, Netns to) override;
+  Result<void> announce(const Place& place, const MacAddress& mac,
+                        const std::vector<IpAddress>& addresses) override;
   Result<void> separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) override;
 
  private:
@@ -100,7 +103,7 @@ class KernelLinks final : public Links {
     return act(*socket);
   }
 
-  Result<IfIndex> make_quiet(const IfName& name);
+  Result<IfIndex> make_quiet(const IfName& name, bool up);
   Result<UniqueFd> open_netns_of(Netns netns) { return netns ? netnses_.open(*netns) : host_.netns(); }
   Result<MasterLink> with_reserved(const LinkFacts& facts);
   Result<Ends> make_ready(const step::CreateLinks& pair);
@@ -148,6 +151,7 @@ Result<MasterLink> KernelLinks::with_reserved(const LinkFacts& facts) {
                     .mtu = facts.mtu,
                     .ethernet = facts.type == ARPHRD_ETHER,
                     .loopback = facts.loopback,
+                    .carrier = facts.carrier,
                     .reserved = *gateways};
   for (const auto& address : *addresses) master.reserved.push_back(address.local);
   std::ranges::sort(master.reserved);
@@ -184,7 +188,7 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
         Errc::netns_gone,
         fmt::format("the namespace of interface '{}' went away while it was created", pair.name.str()));
   }
-  const auto quiet = make_quiet(name);
+  const auto quiet = make_quiet(name, pair.carrier);
   if (!quiet) return std::unexpected(quiet.error());
   if (pair.routed) {
     if (auto done = forward_from(host_end->ifindex, true); !done) return std::unexpected(done.error());
@@ -194,15 +198,15 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   return Ends{.host_end = host_end->ifindex, .container_end = *container_end};
 }
 
-// Up, and nothing of the host's on it.
-Result<IfIndex> KernelLinks::make_quiet(const IfName& name) {
+// Nothing of the host's on it, and up if it shall be.
+Result<IfIndex> KernelLinks::make_quiet(const IfName& name, bool up) {
   const auto link = read_link(host_, name);
   if (!link) return refused(fmt::format("read interface '{}'", name.str()), link.error());
   // While it is down: an interface that comes up makes its address at once.
   const auto quiet = set_addr_gen_mode(host_, link->ifindex, IN6_ADDR_GEN_MODE_NONE);
   if (!quiet) return refused(fmt::format("keep IPv6 addresses off '{}'", name.str()), quiet.error());
-  const auto up = set_link_up(host_, link->ifindex, true);
-  if (!up) return refused(fmt::format("set '{}' up", name.str()), up.error());
+  const auto set = set_link_up(host_, link->ifindex, up);
+  if (!set) return refused(fmt::format("set '{}' {}", name.str(), up ? "up" : "down"), set.error());
   return link->ifindex;
 }
 
@@ -299,9 +303,9 @@ Result<Relay> KernelLinks::relay() {
     return refused(fmt::format("create interfaces '{}' and '{}'", entrance.str(), exit.str()),
                    created.error());
   }
-  const auto in = make_quiet(entrance);
+  const auto in = make_quiet(entrance, true);
   if (!in) return std::unexpected(in.error());
-  const auto out = make_quiet(exit);
+  const auto out = make_quiet(exit, true);
   if (!out) return std::unexpected(out.error());
   return Relay{.entrance = *in, .exit = *out};
 }
@@ -321,14 +325,19 @@ Result<void> KernelLinks::tune(IfIndex master, Mode mode) {
 Result<void> KernelLinks::tune(const std::map<IfIndex, Mode>& ports) {
   if (auto done = settings_.serve(ports); !done) return done;
   routed_ports_ = ports;
-  return {};
+  std::map<IfIndex, IfName> masters;
+  for (const auto& [master, mode] : ports) {
+    const auto link = read_link(host_, {.netns = std::nullopt, .ifindex = master});
+    if (mode == Mode::l3s && link) masters.emplace(master, presentable(link->name));
+  }
+  return done(set_rules(host_, masters), "set the host's routing rules");
 }
 
 Result<void> KernelLinks::write(const RouteRow& route) {
   const auto added = add_route(host_, route);
-  // EACCES: disable_ipv6 is set.
-  const bool no_ipv6 = !added && added.error().number == EACCES && route.address.family() == Family::ipv6;
-  if (no_ipv6) return {};
+  // EACCES: disable_ipv6 is set. ENETDOWN: the route comes with the master's carrier.
+  const int error = added ? 0 : added.error().number;
+  if (error == ENETDOWN || (error == EACCES && route.address.family() == Family::ipv6)) return {};
   return done(added, fmt::format("add the host's route to {}", to_string(route.address)));
 }
 
@@ -417,6 +426,20 @@ Result<void> KernelLinks::move(const Place& place, Netns to) {
     return fail(Errc::name_in_use, fmt::format("{}: an interface {} exists in the namespace already", what,
                                                facts ? fmt::format("'{}'", facts->name) : "of its name"));
   });
+}
+
+Result<void> KernelLinks::announce(const Place& place, const MacAddress& mac,
+                                   const std::vector<IpAddress>& addresses) {
+  UniqueFd netns;
+  if (place.netns) {
+    auto opened = netnses_.open(*place.netns);
+    if (!opened && opened.error().code == Errc::netns_gone) return {};
+    if (!opened) return std::unexpected(opened.error());
+    netns = std::move(*opened);
+  }
+  auto done = ipvlanx::announce(netns, place.ifindex, mac, addresses);
+  if (!done) return std::unexpected(std::move(done.error()).within(describe(place)));
+  return {};
 }
 
 Result<void> KernelLinks::separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) {

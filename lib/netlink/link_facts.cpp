@@ -33,6 +33,7 @@ LinkFacts facts_in(const Reply& reply) {
       .mac = {},
       .mtu = attributes.u32(IFLA_MTU).value_or(0),
       .up = (link.ifi_flags & IFF_UP) != 0,
+      .carrier = (link.ifi_flags & IFF_LOWER_UP) != 0,
       .loopback = (link.ifi_flags & IFF_LOOPBACK) != 0,
       .type = link.ifi_type,
       .kind = std::string{attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND)},

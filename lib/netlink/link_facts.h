@@ -18,6 +18,7 @@ struct LinkFacts {
   MacAddress mac;
   std::uint32_t mtu = 0;
   bool up = false;         // IFF_UP: as it was told, whatever the carrier says
+  bool carrier = false;    // IFF_LOWER_UP
   bool loopback = false;   // IFF_LOOPBACK
   std::uint16_t type = 0;  // ARPHRD_*
   std::string kind;        // "veth", or empty

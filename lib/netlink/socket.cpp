@@ -60,6 +60,22 @@ std::unexpected<Error> refused(std::string_view what, const KernelError& error) 
   return fail(Errc::kernel_refused, sentence(what, error));
 }
 
+Result<void> in_netns(const UniqueFd& netns, const std::function<void()>& act) {
+  Result<void> been = {};
+  try {
+    std::thread{[&] {
+      if (::setns(netns.get(), CLONE_NEWNET) != 0) {
+        been = kernel_error("enter a network namespace", errno);
+      } else {
+        act();
+      }
+    }}.join();
+  } catch (const std::system_error& no_thread) {
+    return kernel_error("start a thread for a network namespace", no_thread.code().value());
+  }
+  return been;
+}
+
 Result<NetlinkSocket> NetlinkSocket::open() {
   UniqueFd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
   if (!fd) return kernel_error("rtnetlink: open a socket", errno);
@@ -72,20 +88,8 @@ Result<NetlinkSocket> NetlinkSocket::open() {
 }
 
 Result<NetlinkSocket> NetlinkSocket::open_in(const UniqueFd& netns) {
-  // A socket stays in the namespace its thread was in, so a thread goes there to open
-  // it and ends: the caller's thread never has to find its way back.
   Result<NetlinkSocket> socket = kernel_error("enter a network namespace", EAGAIN);
-  try {
-    std::thread{[&] {
-      if (::setns(netns.get(), CLONE_NEWNET) != 0) {
-        socket = kernel_error("enter a network namespace", errno);
-      } else {
-        socket = open();
-      }
-    }}.join();
-  } catch (const std::system_error& no_thread) {
-    return kernel_error("start a thread for a network namespace", no_thread.code().value());
-  }
+  if (auto been = in_netns(netns, [&] { socket = open(); }); !been) return std::unexpected(been.error());
   return socket;
 }
 

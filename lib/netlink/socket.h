@@ -2,6 +2,7 @@
 // How does one ask rtnetlink something, and what does it answer?
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,10 @@ using Answer = std::expected<T, KernelError>;
 std::unexpected<Error> refused(std::string_view what, const KernelError& error);
 // The same when the code says more than that the kernel refused.
 std::string sentence(std::string_view what, const KernelError& error);
+
+// Acts on a thread that is in this namespace and ends: the caller's never has to find its
+// way back. A socket stays in the namespace it was opened in.
+Result<void> in_netns(const UniqueFd& netns, const std::function<void()>& act);
 
 // A blocking rtnetlink socket in one network namespace. One question at a time,
 // so of one thread at a time.

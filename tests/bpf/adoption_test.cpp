@@ -94,7 +94,7 @@ TEST_CASE("rows bear every mode, flag and way") {
   }
 }
 
-TEST_CASE("the next daemon adopts rows, counters and attachments, with its own programs") {
+TEST_CASE("the next daemon adopts rows, counters and attachments, with its own programs", "[tcx]") {
   Given given;
   given.port("m0").slave("web0", {"10.0.0.2"}).slave("web1", {"10.0.0.3"});
   check(given, given.wire("m0"), ipv4().to("10.0.0.2"), redirected_to("web0"));

@@ -42,7 +42,7 @@ TEST_CASE("l3 and l3s: a slave reaches its siblings by IP address, whatever the 
   }
 }
 
-TEST_CASE("l3 and l3s: private drops what is for a sibling, vepa routes it") {
+TEST_CASE("l3 and l3s: private drops what is for a sibling, vepa leaves it to the switch") {
   for (const Mode mode : kRouted) {
     RoutedPort isolated{mode, Flag::private_};
     check(isolated.given, isolated.web0(), ipv4().to_mac(kM0).to("10.0.0.3"), dropped("private"));
@@ -50,7 +50,11 @@ TEST_CASE("l3 and l3s: private drops what is for a sibling, vepa routes it") {
   }
   for (const Mode mode : kRouted) {
     RoutedPort vepa{mode, Flag::vepa};
-    check(vepa.given, vepa.web0(), ipv4().to_mac(kM0).to("10.0.0.3"), through_stack().with_longer_life());
+    check(vepa.given, vepa.web0(), ipv4().to_mac(kM0).to("10.0.0.3"), to_wire());
+    check(vepa.given, vepa.web0(), ipv6().to_mac(kM0).to("fd00::3"), to_wire());
+    check(vepa.given, vepa.web0(), ipv4().to_mac(kM0).to("192.0.2.1"), through_stack().with_longer_life());
+    check(vepa.given, vepa.web0(), arp_request().to_mac(kBroadcast).to("10.0.0.3"), dropped("group"));
+    check(vepa.given, vepa.web0(), arp_reply().to_mac(kM0).to("10.0.0.3"), dropped("not_ip"));
   }
 }
 

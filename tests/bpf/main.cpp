@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "machine.h"
+#include "pinned.h"
 
 int main(int argc, char** argv) {
   constexpr int kSkipped = 77;
@@ -20,5 +21,11 @@ int main(int argc, char** argv) {
     std::perror("bpf_tests: need root and CAP_SYS_ADMIN for namespaces and a bpffs of their own");
     return error == EPERM ? kSkipped : 1;
   }
-  return Catch::Session().run(argc, argv);
+  Catch::Session session;
+  if (const int misused = session.applyCommandLine(argc, argv); misused != 0) return misused;
+  if (!ipvlanx::test::has_tcx()) {
+    std::puts("bpf_tests: this kernel has no TCX: without the cases that are tagged [tcx]");
+    session.configData().testsOrTags.emplace_back("~[tcx]");
+  }
+  return session.run();
 }

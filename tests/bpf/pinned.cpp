@@ -96,6 +96,14 @@ UniqueFd load_foreign_program(int verdict) {
   return fd;
 }
 
+bool has_tcx() {
+  // No interface has this index: only a kernel that knows TCX looks for it.
+  constexpr int kNoInterface = 0x7fffffff;
+  const UniqueFd program = load_foreign_program(0);
+  const UniqueFd none{bpf_link_create(program.get(), kNoInterface, kTcxIngress, nullptr)};
+  return errno != EINVAL;
+}
+
 UniqueFd attach_tcx(IfIndex interface, int program) {
   UniqueFd link{bpf_link_create(program, static_cast<int>(number(interface)), kTcxIngress, nullptr)};
   if (!link) throw std::system_error(errno, std::generic_category(), "attach foreign TCX program");

@@ -29,6 +29,9 @@ std::vector<std::uint32_t> programs_at(const std::string& interface);
 
 std::uint32_t id_of_program(int fd);
 
+// 6.6 and later, unless it is refused (kWithoutTcx). What is tagged [tcx] is about that.
+bool has_tcx();
+
 // Somebody else's: returns this verdict for every packet.
 UniqueFd load_foreign_program(int verdict);
 UniqueFd attach_tcx(IfIndex interface, int program);

@@ -106,7 +106,7 @@ class FakeLinks final : public Links {
   }
   Result<std::vector<RouteRow>> routes() override {
     std::vector<RouteRow> rows;
-    for (const auto& [host_end, address] : host_routes) rows.push_back({host_end, address});
+    for (const auto& [host_end, address, port] : host_routes) rows.push_back({host_end, address, port});
     return rows;
   }
   Result<void> set_routed(const Ends& ends, bool on) override {
@@ -123,6 +123,7 @@ class FakeLinks final : public Links {
     return change(place, [&](SlaveLink& link) { link.mac = mac; });
   }
   Result<void> set_up(const Place& place, bool up) override {
+    if (is_host_end(place)) return {};
     return change(place, [&](SlaveLink& link) { link.up = up; });
   }
   Result<void> set_mtu(const Place& place, std::uint32_t mtu) override {
@@ -144,14 +145,20 @@ class FakeLinks final : public Links {
       link.addresses.clear();
     });
   }
+  Result<void> announce(const Place& place, const MacAddress&,
+                        const std::vector<IpAddress>& addresses) override {
+    for (const IpAddress& address : addresses) announced.emplace_back(place, address);
+    return {};
+  }
   Result<void> separate_link_locals(const Place&, SlaveId id, const MacAddress&) override {
     separated.push_back(id);
     return {};
   }
   std::vector<SlaveId> separated;
-  std::map<IfIndex, Mode> tuned;                        // by tune()
-  std::set<std::pair<IfIndex, IpAddress>> host_routes;  // by write() and erase()
-  std::set<IfIndex> routed;                             // host ends, by set_routed()
+  std::vector<std::pair<Place, IpAddress>> announced;
+  std::map<IfIndex, Mode> tuned;   // by tune()
+  std::set<RouteKey> host_routes;  // by write() and erase()
+  std::set<IfIndex> routed;        // host ends, by set_routed()
 
  private:
   bool fails() {

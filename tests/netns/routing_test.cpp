@@ -32,6 +32,7 @@ struct Nic {
   Nic() {
     run("ip link add nic0 type veth peer name wire0");
     run("ip link set nic0 up");
+    set_sysctl("ipv6/conf/all/forwarding", "0");  // a forged record left it
     std::ignore = std::remove(record.c_str());
     ifindex = need(host_links()->master(ifname("nic0"))).ifindex;
   }
@@ -96,9 +97,46 @@ TEST_CASE("routes are added and removed, twice without harm, and read back") {
   CHECK(need(links->routes()) == std::vector{two});
   need(links->erase(two));
 
+  // A port's own table is out of everybody else's way.
+  const RouteRow own{pair.ends.host_end, *IpAddress::parse("10.0.0.5"), IfIndex{7}};
+  need(links->write(own));
+  CHECK(need(links->routes()) == std::vector{own});
+  CHECK(output_of("ip route show") == "");
+  CHECK(output_of("ip route show table 15500007").starts_with("10.0.0.5 dev ipvx1"));
+  need(links->erase(own));
+  CHECK(need(links->routes()).empty());
+
   // Somebody else's are not ours.
   run("ip route add 10.0.0.6 dev ipvx1");
   CHECK(need(links->routes()).empty());
+}
+
+TEST_CASE("only what an l3s master brings asks its port's table") {
+  const Nic nic;
+  const auto links = nic.links();
+  run("ip rule del priority 200 2>/dev/null; ip rule add iif nic0 lookup 100 priority 200");
+  const auto rules = [] { return output_of("ip rule; ip -6 rule"); };
+  const std::string before = rules();
+  need(links->tune(nic.ifindex, Mode::l3));
+  CHECK(rules() == before);
+  need(links->tune(nic.ifindex, Mode::l3s));
+  const std::string table = std::to_string(15'500'000 + number(nic.ifindex));
+  const std::string rule = "155:\tfrom all iif nic0 lookup " + table + " proto 155";
+  const std::string during = rules();
+  CHECK(during.find(rule) != during.rfind(rule));  // IPv4 and IPv6
+
+  SECTION("also by its new name") {
+    run("ip link set nic0 name nic1");
+    need(links->tune(nic.ifindex, Mode::l3s));
+    CHECK(rules().find("iif nic1 lookup " + table) != std::string::npos);
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(rules().find("lookup " + table) == std::string::npos);
+    run("ip link set nic1 name nic0");
+  }
+  SECTION("what another daemon left goes") {
+    need(nic.links()->tune({}));
+    CHECK(rules() == before);
+  }
 }
 
 TEST_CASE("where the host has no IPv6, a slave's IPv6 address needs no route") {
@@ -124,10 +162,11 @@ TEST_CASE("the master forwards while its port is in l3s, and as before afterward
     CHECK(sysctl("ipv4/conf/nic0/forwarding") == "0");
   }
   SECTION("whatever its name is by then") {
-    run("ip link set nic0 name nic1");
+    // Before 6.2 an interface must be down for that.
+    run("ip link set nic0 down && ip link set nic0 name nic1 && ip link set nic1 up");
     need(links->tune(nic.ifindex, Mode::l2));
     CHECK(sysctl("ipv4/conf/nic1/forwarding") == "0");
-    run("ip link set nic1 name nic0");
+    run("ip link set nic1 down && ip link set nic1 name nic0");
   }
   SECTION("also when another daemon gives it back") {
     const auto next = nic.links();
@@ -182,4 +221,24 @@ TEST_CASE("a MAC address is set on either end") {
   CHECK(need(links->look(pair.ends.host_end)).mac == other);
   need(links->set_mac({.netns = std::nullopt, .ifindex = pair.ends.host_end}, other));
   CHECK(has_flag("ipvx1", to_string(other)));
+}
+
+TEST_CASE("an announcement is what other stacks believe") {
+  const auto links = host_links();
+  const Namespace a{"a"};
+  const Pair pair{*links, 1, "ipvl0", need(links->find_netns("a"))};
+  run("ip -n a link set ipvl0 up");
+  REQUIRE(soon([] { return has_flag("ipvx1", "LOWER_UP"); }));
+  // The host end asks nobody; as an ordinary interface it does.
+  run("ip link set ipvx1 arp on && ip addr add 10.0.0.1/24 dev ipvx1 && ip addr add fd00::1/64 dev ipvx1 "
+      "nodad");
+  for (const char* text : {"10.0.0.5", "fd00::5"}) {
+    const std::string neighbour = std::string{text} + " dev ipvx1";
+    run("ip neigh replace " + neighbour + " lladdr 02:00:00:00:00:07 nud stale");
+    need(links->announce(pair.ends.container_end, kMac, {*IpAddress::parse(text)}));
+    CHECK(soon(
+        [&] { return output_of("ip neigh show " + neighbour).find(to_string(kMac)) != std::string::npos; }));
+  }
+  run("ip -n a link set ipvl0 down");
+  need(links->announce(pair.ends.container_end, kMac, {*IpAddress::parse("10.0.0.5")}));
 }

@@ -166,10 +166,11 @@ TEST_CASE("a live change of a port's mode, all or nothing") {
   world.add("db0");
   const auto check_untouched = [&] {
     const auto& state = world.controller.state();
-    const bool routed = state.port(kM0)->mode != Mode::l2;
+    const Mode mode = state.port(kM0)->mode;
+    const bool routed = mode != Mode::l2;
     CHECK(world.links.routed.size() == (routed ? 2 : 0));
     CHECK(world.links.tuned.size() == (routed ? 1 : 0));
-    CHECK(world.links.host_routes.size() == (routed ? 1 : 0));
+    CHECK(world.links.host_routes.size() == (mode == Mode::l3s ? 2 : mode == Mode::l3 ? 1 : 0));
   };
   const auto turn_to = [&](Mode mode) {
     return [&, mode](Controller& controller) {
@@ -184,6 +185,23 @@ TEST_CASE("a live change of a port's mode, all or nothing") {
     check_all_or_nothing(world, world.links, turn_to(Mode::l2));
   }
   check_untouched();
+}
+
+TEST_CASE("a host end that was down has its routes again") {
+  World world;
+  REQUIRE(world.controller.change_port(if_name("m0"), {.mode = Mode::l3s}));
+  const auto id = world.controller.add_slave({.master = if_name("m0"),
+                                              .name = if_name("web0"),
+                                              .netns = "ns0",
+                                              .addresses = {prefix("10.0.0.5/24")}});
+  REQUIRE(id);
+  const auto routes = std::exchange(world.links.host_routes, {});
+  CHECK(routes.size() == 2);
+  CHECK(world.notice(*id).empty());
+  CHECK(world.links.host_routes.empty());
+  const IfIndex host_end = world.controller.state().slave(*id)->ends.host_end;
+  CHECK(world.controller.follow({.places = {{std::nullopt, host_end}}}).empty());
+  CHECK(world.links.host_routes == routes);
 }
 
 TEST_CASE("a master's change reaches its slaves, its end ends them") {

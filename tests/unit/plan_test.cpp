@@ -179,8 +179,8 @@ TEST_CASE("a new slave: links first, then the tables, and then it may send") {
   CHECK(std::holds_alternative<step::CreateLinks>(plan.steps[0]));
   CHECK(std::holds_alternative<step::AssignAddress>(plan.steps[1]));
   CHECK(std::holds_alternative<step::Write<PortRow>>(plan.steps[2]));
-  CHECK(std::holds_alternative<step::Write<SlaveRow>>(plan.steps[3]));
-  CHECK(std::holds_alternative<step::Write<MemberRow>>(plan.steps[4]));
+  CHECK(std::holds_alternative<step::Write<MemberRow>>(plan.steps[3]));
+  CHECK(std::holds_alternative<step::Write<SlaveRow>>(plan.steps[4]));
   CHECK(std::holds_alternative<step::Write<AddressRow>>(plan.steps[5]));
   CHECK(std::holds_alternative<step::SetUp>(plan.steps[6]));
   CHECK(events_of(plan) == std::vector<std::string>{"slave-added web0", "address-added web0 10.0.0.5"});
@@ -424,16 +424,30 @@ TEST_CASE("in l3 slaves get no broadcasts, resolve no MAC addresses, and have ro
   CHECK(tables.members.empty());
   CHECK(tables.addresses.at({kM0, ip("10.0.0.5")}).mode == Mode::l3);
   CHECK(tables.routes.size() == 2);
-  CHECK(tables.routes.contains({IfIndex{100}, ip("10.0.0.5")}));
+  CHECK(tables.routes.contains({IfIndex{100}, ip("10.0.0.5"), std::nullopt}));
 
   const Plan plan = must_plan(state, add_l3("app0", {prefix("10.0.0.7/24")}));
   CHECK(steps_of<step::CreateLinks>(plan).front().routed);
-  // A link-local address is of one link: the host routes none.
-  SlaveLink link = seen(*state.slave(kWeb));
-  link.addresses.push_back(prefix("fe80::1/64"));
-  const Plan learnt = must_plan(state, Observe{kWeb, link});
-  CHECK(steps_of<step::Write<AddressRow>>(learnt).size() == 1);
-  CHECK(steps_of<step::Write<RouteRow>>(learnt).empty());
+}
+
+TEST_CASE("a tenant's word draws no packets of the host's or of other ports") {
+  const State l3 = with({add_l3("web0")});
+  SlaveLink link = seen(*l3.slave(kWeb));
+  link.up = true;
+  link.addresses = {prefix("192.0.2.53/32"), prefix("fe80::1/64")};
+  const State learnt = applied(l3, must_plan(l3, Observe{kWeb, link}));
+  CHECK(tables_of(learnt).addresses.size() == 2);
+  CHECK(tables_of(learnt).routes.empty());
+
+  // In l3s it gets what its own master brings, as with the kernel's; a link-local address is
+  // of one link, and the host routes none.
+  const State l3s = applied(learnt, must_plan(learnt, ChangePort{.master = m0(), .mode = Mode::l3s}));
+  REQUIRE(tables_of(l3s).routes.size() == 1);
+  CHECK(tables_of(l3s).routes.begin()->second == RouteRow{IfIndex{100}, ip("192.0.2.53"), kM0});
+
+  // The API's word is the host's own.
+  const State given = applied(l3s, must_plan(l3s, AddAddress{kWeb, prefix("192.0.2.53/32"), {}}));
+  CHECK(tables_of(given).routes.size() == 2);
 }
 
 // Where a step of this kind is in the plan; -1: nowhere.
@@ -456,6 +470,8 @@ TEST_CASE("a live change of mode: no frame finds the data path in a mode it was 
   const Plan back = must_plan(l3, ChangePort{.master = m0(), .mode = Mode::l2});
   CHECK(place_of<step::SetRouted>(back) < place_of<step::Write<SlaveRow>>(back));
   CHECK(tables_of(applied(l3, back)) == tables_of(l2));
+  REQUIRE(back.attempts.size() == 1);
+  CHECK(std::get<step::Announce>(back.attempts[0]).addresses == std::vector{ip("10.0.0.5")});
 
   // From l3 to l3s no interface changes.
   CHECK(steps_of<step::SetRouted>(must_plan(l3, ChangePort{.master = m0(), .mode = Mode::l3s})).empty());
@@ -507,6 +523,21 @@ TEST_CASE("slaves follow their master: rules 58, 59, 63") {
     CHECK(plan.attempts.size() == 4);
     CHECK(std::get<step::SetMtu>(plan.attempts[3]).after == 1400);
     CHECK(applied(state, plan).port(kM0)->mtu == 1400);
+  }
+  SECTION("without its carrier they have none, and with it their routes come back") {
+    const State l3 = with({add_l3("web0", {prefix("10.0.0.5/24")})});
+    link.carrier = false;
+    const Plan down = must_plan(l3, ObserveMaster{kM0, link});
+    REQUIRE(down.attempts.size() == 1);
+    CHECK(std::get<step::SetUp>(down.attempts[0]) == step::SetUp{kWeb, {{}, IfIndex{100}}, false});
+    const State dark = applied(l3, down);
+    CHECK_FALSE(steps_of<step::CreateLinks>(must_plan(dark, add_l3("db0"))).front().carrier);
+
+    link.carrier = true;
+    const Plan up = must_plan(dark, ObserveMaster{kM0, link});
+    REQUIRE(up.attempts.size() == 2);
+    CHECK(std::get<step::SetUp>(up.attempts[0]).up);
+    CHECK(std::holds_alternative<step::Write<RouteRow>>(up.attempts[1]));
   }
   SECTION("its name is kept") {
     link.name = if_name("nic7");

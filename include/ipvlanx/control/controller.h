@@ -63,7 +63,7 @@ class Controller {
   Result<void> erase(const RouteRow& row) { return links_.erase(row); }
   Result<void> move(const step::Move& move, Plan& plan);
   void undo(Plan& plan, std::size_t failed);
-  Result<void> refresh(SlaveId id);
+  Result<void> refresh(SlaveId id, bool routes_too = false);
   Result<void> refresh_master(IfIndex master);
   Result<void> keep_relay();
 

@@ -28,6 +28,7 @@ struct MasterLink {
   std::uint32_t mtu = 0;
   bool ethernet = false;  // ARPHRD_ETHER
   bool loopback = false;
+  bool carrier = true;  // IFF_LOWER_UP
   // Addresses no slave may take: the master's own and the host's default gateways.
   std::vector<IpAddress> reserved = {};
 };
@@ -102,6 +103,7 @@ struct Observe {
   SlaveId id{};
   std::optional<SlaveLink> link = {};
   std::vector<IpAddress> reserved = {};  // asked of addresses that are new
+  bool routes_too = false;               // the kernel may have taken those by the host end
 };
 
 // The kernel shows the port's master like this now; nullopt: it is gone.
@@ -136,6 +138,7 @@ struct CreateLinks {
   MacAddress mac;
   std::uint32_t mtu = 0;
   bool routed = false;  // see SetRouted
+  bool carrier = true;  // the host end is up
   Ends ends = {};       // known once it is done
   bool operator==(const CreateLinks&) const = default;
 };
@@ -214,6 +217,15 @@ struct Move {
   bool operator==(const Move&) const = default;
 };
 
+// Tell everybody on the link whose MAC address these addresses have.
+struct Announce {
+  SlaveId slave{};
+  Place place;
+  MacAddress mac;
+  std::vector<IpAddress> addresses;
+  bool operator==(const Announce&) const = default;
+};
+
 // Give the interface IPv6 link-local addresses that differ although its MAC does not.
 struct SeparateLinkLocals {
   SlaveId slave{};
@@ -228,7 +240,7 @@ using Step =
     std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
                  step::Write<RouteRow>, step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks,
                  step::SetUp, step::SetMtu, step::SetMac, step::SetRouted, step::AssignAddress,
-                 step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
+                 step::RemoveAddress, step::Move, step::Announce, step::SeparateLinkLocals>;
 
 // ------------------------------------------------------------------------- plan
 
@@ -268,12 +280,15 @@ std::optional<Step> inverse(const Step& step);
 // names the slave.
 void set_ends(Plan& plan, SlaveId slave, const Ends& ends);
 
-// The steps that turn the data path's tables from one content to another. Address
-// rows are the first to go and the last to come, so that no packet is steered to a
-// slave that is not ready; what sets up interfaces belongs between the two.
+// The steps that turn the tables from one content to another; what sets up or removes
+// interfaces belongs between withdrawals and entries. No packet is steered to a slave that
+// is not ready, or up the host's stack without a way from there: address rows are the first
+// to go and the last to come, routes come before them and go after everything, and so does
+// what a port no longer needs of the host.
 struct Difference {
   std::vector<Step> withdrawals;
   std::vector<Step> entries;
+  std::vector<Step> closing;
 };
 Difference difference(const Tables& before, const Tables& after);
 

@@ -72,6 +72,7 @@ struct Port {
   Flag flag = kDefaultFlag;
   MacAddress mac;
   std::uint32_t mtu = 0;
+  bool carrier = true;          // the master's; its slaves' host ends are up or down by it
   bool strict_private = false;  // private and vepa hold for broadcasts too
   bool kept = false;            // set by the user: stays without slaves
   bool operator==(const Port&) const = default;

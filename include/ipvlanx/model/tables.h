@@ -4,6 +4,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 #include "ipvlanx/model/state.h"
@@ -62,12 +64,19 @@ struct AddressRow {
   bool operator==(const AddressRow&) const = default;
 };
 
-// The host's route to a slave that its stack is to reach: in l3 and l3s, of an address
-// beyond the link.
+// Host end, address, and whose table: nullopt is the main one, else a port's own.
+using RouteKey = std::tuple<IfIndex, IpAddress, std::optional<IfIndex>>;
+
+// The host's route to a slave's address. In l3s what the port's master brings takes it, by a
+// table of the port's own: nobody else's packets, as nobody else's reach a slave by the
+// kernel's ipvlan. In l3 and l3s an address that the API gave is the host's word, not a
+// tenant's: it has a route in the main table too, for what the host has to say of the
+// slave's packets and for replies by another interface.
 struct RouteRow {
   IfIndex host_end{};
   IpAddress address;
-  std::pair<IfIndex, IpAddress> key() const { return {host_end, address}; }
+  std::optional<IfIndex> port = {};
+  RouteKey key() const { return {host_end, address, port}; }
   bool operator==(const RouteRow&) const = default;
 };
 
@@ -84,7 +93,7 @@ struct Tables {
   std::map<IfIndex, SlaveRow> slaves;
   std::map<std::pair<IfIndex, std::uint32_t>, MemberRow> members;
   std::map<AddressKey, AddressRow> addresses;
-  std::map<std::pair<IfIndex, IpAddress>, RouteRow> routes;  // of the kernel's, not the data path's
+  std::map<RouteKey, RouteRow> routes;  // of the kernel's, not the data path's
   bool operator==(const Tables&) const = default;
 };
 

@@ -32,8 +32,8 @@ class Links {
   // For output: the name in /run/netns, else a path, else nothing.
   virtual std::optional<std::string> netns_name(Nsid netns) = 0;
 
-  // A veth pair: host end `ipvx<id>` in group 6970, up, without IPv6 addresses of
-  // its own; container end `name` in `netns`, down, with distinct link-locals; both
+  // A veth pair: host end `ipvx<id>` in group 6970, up if the master has a carrier,
+  // without IPv6 addresses of its own; container end `name` in `netns`, down, with distinct link-locals; both
   // with the master's MAC, and as set_routed() says. name_in_use, netns_gone.
   virtual Result<Ends> create(const step::CreateLinks& pair) = 0;
   // Both ends. Success when they are gone already.
@@ -53,13 +53,15 @@ class Links {
   // without addresses; made where it is missing.
   virtual Result<Relay> relay() = 0;
 
-  // Forwarding of the host for a port in this mode; in l2, none. What is changed of the
-  // host's settings is remembered on disk and given back when no port needs it.
+  // Forwarding of the host for a port in this mode, and in l3s that what the master brings
+  // asks the port's routes first; in l2, none. What is changed of the host's settings is
+  // remembered on disk and given back when no port needs it. Again, when the master's name
+  // has changed.
   virtual Result<void> tune(IfIndex master, Mode mode) = 0;
   // At start: these ports are all there are.
   virtual Result<void> tune(const std::map<IfIndex, Mode>& ports) = 0;
 
-  // The host's route to a slave's address: proto 155, the host end's. Success when it is
+  // The host's route to a slave's address: proto 155, by the host end. Success when it is
   // there already / gone already, and for IPv6 where the host has none.
   virtual Result<void> write(const RouteRow& route) = 0;
   virtual Result<void> erase(const RouteRow& route) = 0;
@@ -76,6 +78,10 @@ class Links {
   virtual Result<void> assign(const Place& place, const Prefix& prefix) = 0;
   virtual Result<void> unassign(const Place& place, const Prefix& prefix) = 0;
   virtual Result<void> move(const Place& place, Netns to) = 0;
+  // Tells everybody on the link whose MAC address these have: ARP announcements and
+  // unsolicited neighbour advertisements. A slave that is gone or down tells nobody: success.
+  virtual Result<void> announce(const Place& place, const MacAddress& mac,
+                                const std::vector<IpAddress>& addresses) = 0;
   // Rule 48: addrgenmode random, so that link-local addresses made from now on
   // differ; one made from the shared MAC already is replaced by one with the
   // slave's number in it, as ipvlan's (addrconf_ifid_eui48()).
