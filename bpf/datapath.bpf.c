@@ -168,6 +168,8 @@ static __always_inline int tx_l3(struct __sk_buff *skb, struct cursor c,
 		return drop_tx(slave->slave, IPVX_DROP_GROUP);
 	if (!is_ip(skb))
 		return drop_tx(slave->slave, IPVX_DROP_NOT_IP);
+	if (is_to_group(skb, c))
+		return drop_tx(slave->slave, IPVX_DROP_GROUP);
 	if (addr)
 		return to_switch(skb, slave);
 	return through_stack(skb, c, slave);

@@ -76,6 +76,10 @@ static __always_inline int through_stack_to_slave(struct __sk_buff *skb,
 						  struct cursor c)
 {
 	skb->tc_index = NO_NOTE;
+	/* In a broadcast frame, too: the stack would not forward it. */
+	if (is_ip(skb) && (skb->pkt_type == PACKET_BROADCAST ||
+			   skb->pkt_type == PACKET_MULTICAST))
+		bpf_skb_change_type(skb, PACKET_HOST);
 	if (life_of(skb, c) == 1) {
 		add_life(skb, c);
 		skb->tc_index = LIFE_ADDED;

@@ -181,6 +181,22 @@ static __always_inline bool is_ip(struct __sk_buff *skb)
 				      skb->protocol == bpf_htons(ETH_P_IPV6));
 }
 
+/* A multicast group's, or the limited broadcast; whatever the MAC address,
+ * which on a NOARP interface is the interface's own for a broadcast.
+ */
+static __always_inline bool is_to_group(struct __sk_buff *skb, struct cursor c)
+{
+	struct ipv6hdr *ip6;
+	struct iphdr *ip4;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		ip4 = take(&c, sizeof(*ip4));
+		return ip4 && *(__u8 *)&ip4->daddr >= 224;
+	}
+	ip6 = take(&c, sizeof(*ip6));
+	return ip6 && ip6->daddr.in6_u.u6_addr8[0] == 0xff;
+}
+
 #define ICMP_UNREACHABLE   3 /* RFC 792 */
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETER	   12

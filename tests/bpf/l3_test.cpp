@@ -89,6 +89,12 @@ TEST_CASE("l3 and l3s: no slave sends broadcasts, or anything but IP") {
     check(port.given, port.web0(), ipv4().to_mac(kBroadcast).to("10.0.0.255"), dropped("group"));
     check(port.given, port.web0(), ipv6().to_mac(kAllNodes).to("ff02::1"), dropped("group"));
     check(port.given, port.web0(), arp_request().to_mac(kBroadcast).to("10.0.0.9"), dropped("group"));
+    // A NOARP interface gives a broadcast its own MAC address.
+    check(port.given, port.web0(), ipv4().to_mac(kM0).to("255.255.255.255"), dropped("group"));
+    check(port.given, port.web0(), ipv4().to_mac(kM0).to("224.0.0.1"), dropped("group"));
+    check(port.given, port.web0(), ipv4().to_mac(kM0).to("223.255.255.255"),
+          through_stack().with_longer_life());
+    check(port.given, port.web0(), ipv6().to_mac(kM0).to("ff05::1"), dropped("group"));
     check(port.given, port.web0(), arp_reply().to("10.0.0.9"), dropped("not_ip"));
     check(port.given, port.web0(), Frame{kExperimental, Bytes(46)}, dropped("not_ip"));
     check(port.given, port.web0(), ipv4().tagged(7).to_mac(kM0), dropped("not_ip"));
