@@ -91,7 +91,7 @@ TEST_CASE("to erase a row detaches no link of another interface", "[tcx]") {
 
 // A daemon that starts must not put its programs on an interface that only bears the
 // number of one that is gone: nobody asked for that, and it would lose its traffic.
-TEST_CASE("adoption leaves strangers alone") {
+TEST_CASE("adoption leaves strangers alone", "[tcx]") {
   Given given;
   given.port("m0").slave("web0", {"10.0.0.2"});
   given.close();

@@ -126,12 +126,12 @@ TEST_CASE("only what an l3s master brings asks its port's table") {
   CHECK(during.find(rule) != during.rfind(rule));  // IPv4 and IPv6
 
   SECTION("also by its new name") {
-    run("ip link set nic0 name nic1");
+    run("ip link set nic0 down && ip link set nic0 name nic1");
     need(links->tune(nic.ifindex, Mode::l3s));
     CHECK(rules().find("iif nic1 lookup " + table) != std::string::npos);
     need(links->tune(nic.ifindex, Mode::l2));
     CHECK(rules().find("lookup " + table) == std::string::npos);
-    run("ip link set nic1 name nic0");
+    run("ip link set nic1 down && ip link set nic1 name nic0");
   }
   SECTION("what another daemon left goes") {
     need(nic.links()->tune({}));

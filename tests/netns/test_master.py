@@ -86,7 +86,9 @@ def test_routes_come_back_with_the_carrier(net: Topology, mode: str) -> None:
 def test_its_name_is_the_port_s(pair: Topology) -> None:
     a, b = pair.slaves
     with pair.daemon.events() as events:
+        pair.host.ip("link set m0 down")  # before 6.2, one that is up keeps its name
         pair.host.ip("link set m0 name nic0")
+        pair.host.ip("link set nic0 up")
         events.wait_for("port-changed", master="nic0")
     assert [port["master"] for port in pair.daemon.get("/v1/ports")] == ["nic0"]
     assert {slave["master"] for slave in pair.daemon.get("/v1/slaves")} == {"nic0"}
@@ -110,7 +112,9 @@ def test_its_end_is_their_end(pair: Topology) -> None:
 def test_what_changed_while_the_daemon_was_dead_is_found(pair: Topology) -> None:
     a, b = pair.slaves
     pair.daemon.kill()
+    pair.host.ip("link set m0 down")
     pair.host.ip(f"link set m0 address {OTHER_MAC} mtu 1400 name nic0")
+    pair.host.ip("link set nic0 up")
     pair.daemon.start()
     for slave in pair.slaves:
         link = slave.netns.link(slave.name)
