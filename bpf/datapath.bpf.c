@@ -67,9 +67,12 @@ int ipvx_master_rx(struct __sk_buff *skb)
 	struct ipvx_addr *addr;
 
 	/* The host's own multicast on its way back to it comes from no wire,
-	 * and without an Ethernet header.
+	 * and without an Ethernet header. What is for another MAC address, on
+	 * a promiscuous master, is no slave's either: in the slave's namespace
+	 * nobody would know any more.
 	 */
-	if (!eth || skb->pkt_type == PACKET_LOOPBACK)
+	if (!eth || skb->pkt_type == PACKET_LOOPBACK ||
+	    skb->pkt_type == PACKET_OTHERHOST)
 		return keep_for_host(skb);
 	if (is_group_address(eth->h_dest)) {
 		port = port_of(skb->ifindex);

@@ -34,6 +34,10 @@ Controller::Controller(Links& links, Datapath& datapath, std::string state_path)
 
 Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
   auto master = links_.master(request.master);
+  // Rule 52: on a slave means beside it, on its master.
+  if (const Slave* sibling = master ? state_.slave_at({std::nullopt, master->ifindex}) : nullptr) {
+    master = links_.master(sibling->master);
+  }
   if (!master) return std::unexpected(std::move(master.error()).at("master"));
   Netns netns;
   if (request.netns) {

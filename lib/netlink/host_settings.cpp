@@ -33,6 +33,11 @@ bool has_ipv6() {
   return read_sysctl(kForwardIpv6Everywhere).has_value();
 }
 
+int read_everywhere(Sysctl sysctl) {
+  sysctl.interface = kEverywhere;
+  return read_sysctl(sysctl).value_or(0);
+}
+
 std::vector<Sysctl> wanted_by(const std::map<IfIndex, Mode>& ports) {
   std::vector<Sysctl> wanted;
   for (const auto& [master, mode] : ports) {
@@ -64,7 +69,8 @@ Result<void> HostSettings::open() {
   unsigned family = 0;
   unsigned interface = 0;
   Change change;
-  while (file >> family >> interface >> change.sysctl.name >> change.before >> change.ours) {
+  while (file >> family >> interface >> change.sysctl.name >> change.before >> change.ours >>
+         change.everywhere) {
     change.sysctl.family = static_cast<Family>(family);
     change.sysctl.interface = IfIndex{interface};
     changes_.push_back(change);
@@ -107,7 +113,10 @@ bool HostSettings::is_made(const Sysctl& sysctl) const {
 }
 
 Result<void> HostSettings::make(const Sysctl& sysctl, int value) {
-  changes_.push_back({.sysctl = sysctl, .before = read_sysctl(sysctl).value_or(value), .ours = value});
+  changes_.push_back({.sysctl = sysctl,
+                      .before = read_sysctl(sysctl).value_or(value),
+                      .ours = value,
+                      .everywhere = read_everywhere(sysctl)});
   if (auto saved = save(); !saved) return saved;
   return write_sysctl(sysctl, value);
 }
@@ -118,7 +127,7 @@ Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
   for (const IfIndex interface : all_interfaces()) {
     const Sysctl forwarding{Family::ipv6, interface, "forwarding"};
     if (read_sysctl(forwarding) == 1) {
-      changes_.push_back({.sysctl = forwarding, .before = 1, .ours = 1});
+      changes_.push_back({.sysctl = forwarding, .before = 1, .ours = 1, .everywhere = 0});
       continue;
     }
     const Sysctl accept_ra{Family::ipv6, interface, "accept_ra"};
@@ -128,18 +137,22 @@ Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
   return {};
 }
 
-// Somebody else's value stays, unless it is the global switch that gives it back.
+// Somebody else's value stays, also the same one, switched on for all interfaces; unless
+// it is our own global switch that turned it along.
 Result<void> HostSettings::give_back(const Change& change) {
   const bool turned_along = change.before == change.ours;
-  if (!turned_along && read_sysctl(change.sysctl) != change.ours) return {};
+  const bool ours = read_sysctl(change.sysctl) == change.ours &&
+                    (change.sysctl.interface == kEverywhere || change.sysctl.name == "accept_ra" ||
+                     read_everywhere(change.sysctl) == change.everywhere);
+  if (!ours && !turned_along) return {};
   return write_sysctl(change.sysctl, change.before);
 }
 
 Result<void> HostSettings::save() const {
   std::string text = boot_id() + "\n";
   for (const Change& change : changes_) {
-    text += fmt::format("{} {} {} {} {}\n", number(change.sysctl.family), number(change.sysctl.interface),
-                        change.sysctl.name, change.before, change.ours);
+    text += fmt::format("{} {} {} {} {} {}\n", number(change.sysctl.family), number(change.sysctl.interface),
+                        change.sysctl.name, change.before, change.ours, change.everywhere);
   }
   auto saved = replace_file(record_, text);
   if (!saved) return std::unexpected(std::move(saved.error()).within(record_));

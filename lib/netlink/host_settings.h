@@ -30,6 +30,7 @@ class HostSettings {
     Sysctl sysctl;
     int before = 0;
     int ours = 0;
+    int everywhere = 0;  // what "all" said of the same setting then
   };
   Result<void> make(const Sysctl& sysctl, int value);
   Result<void> prepare_for_forwarding_ipv6_everywhere();

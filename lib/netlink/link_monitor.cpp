@@ -32,7 +32,7 @@ Result<void> join(int fd) {
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
     return kernel_error("link monitor: bind", errno);
   }
-  for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR}) {
+  for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO}) {
     if (::setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
       return kernel_error("link monitor: subscribe", errno);
     }

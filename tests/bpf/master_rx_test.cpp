@@ -58,12 +58,13 @@ TEST_CASE("a slave that is down has no address") {
   check(given, given.wire("m0"), ipv4().to("10.0.0.2"), passed_to_host());
 }
 
-TEST_CASE("the destination's MAC address decides nothing but one receiver or many") {
+TEST_CASE("what is for another MAC address, on a promiscuous master, is no slave's") {
   Given given;
   given.port("m0").slave("web0", {"10.0.0.2"});
   const Entry wire = given.wire("m0");
 
-  check(given, wire, ipv4().to_mac(kForged).to("10.0.0.2"), redirected_to("web0"));
+  check(given, wire, ipv4().to_mac(kForged).to("10.0.0.2"), passed_to_host());
+  check(given, wire, ipv4().to("10.0.0.2"), redirected_to("web0"));
   check(given, wire, ipv4().to_mac(kForged).to("10.0.0.9"), passed_to_host());
   check(given, wire, ipv4().from_mac(kM0).to("10.0.0.2"), redirected_to("web0"));
 }

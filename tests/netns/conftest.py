@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("IPVLANX_BUILD", str(Path(__file__).parents[2] / "build"))
 
 from ipvlanx import Topology  # noqa: E402  (needs the path above)
+from routed import Routed  # noqa: E402
 
 SKIPPED = 77
 
@@ -56,3 +57,9 @@ def pair(net: Topology) -> Topology:
     net.add_slave()
     net.add_slave()
     return net
+
+
+@pytest.fixture
+def routed(net: Topology) -> Routed:
+    """The drawing with routes, for modes l3 and l3s; no slave yet."""
+    return Routed(net)

@@ -180,8 +180,14 @@ TEST_CASE("the master forwards while its port is in l3s, and as before afterward
     need(links->tune(nic.ifindex, Mode::l2));
     CHECK(sysctl("ipv4/conf/nic0/forwarding") == "1");
   }
+  SECTION("what somebody switched on everywhere since stays on") {
+    set_sysctl("ipv4/conf/all/forwarding", "1");
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(sysctl("ipv4/conf/nic0/forwarding") == "1");
+    set_sysctl("ipv4/conf/all/forwarding", "0");
+  }
   SECTION("another boot's record is history") {
-    std::ofstream{nic.record} << "00000000-0000-0000-0000-000000000000\n4 1 forwarding 0 1\n";
+    std::ofstream{nic.record} << "00000000-0000-0000-0000-000000000000\n4 1 forwarding 0 1 0\n";
     const auto next = nic.links();
     need(next->tune({}));
     CHECK(sysctl("ipv4/conf/nic0/forwarding") == "1");

@@ -20,17 +20,19 @@ T = TypeVar("T")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
+# So many times as long things may take, as on an ordinary machine (tests/vm/run sets it).
+SLOW = float(os.environ.get("IPVLANX_SLOW", "1"))
 
 
 def eventually(what: str, probe: Callable[[], T], seconds: float = 5.0) -> T:
     """The first true value of `probe`; fails the test when there is none in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOW
     while True:
         value = probe()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds * SLOW:g} s: {what}")
         time.sleep(0.005)
 
 
@@ -69,6 +71,12 @@ class Netns:
         argv = ["ip", "-n", self.name, *words.split()]
         done = subprocess.run(argv, capture_output=True, text=True)
         assert done.returncode == 0, f"{self.name}# ip {words}: {done.stderr}"
+
+    def ip_lines(self, *lines: str) -> None:
+        """Several commands of `ip`, by one process."""
+        argv = ["ip", "-n", self.name, "-batch", "-"]
+        done = subprocess.run(argv, input="\n".join(lines), capture_output=True, text=True)
+        assert done.returncode == 0, f"{self.name}# ip -batch {lines}: {done.stderr}"
 
     def ip_json(self, words: str) -> list[dict]:
         argv = ["ip", "-n", self.name, "-j", *words.split()]

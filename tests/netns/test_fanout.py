@@ -27,12 +27,12 @@ import pytest
 
 from ipvlanx import Topology
 from maps import DROP_CLONE_FAILED, DROP_FANOUT_FULL, DROP_FANOUT_LOST, difference
-from space import Netns, eventually
+from space import SLOW, Netns, eventually
 from wire import SO_RCVBUFFORCE
 
 # More than a thousand: they do not all fit into a backlog at once, and one is alone in its batch.
 SLAVES, SPACES = 1009, 10
-PER_SECOND = 100
+PER_SECOND = 100  # on an emulated machine: in SLOW seconds
 ETH_P_TEST = 0x88B5  # IEEE 802: for local experiments
 HEADER = struct.Struct("!6s6sHI")
 FRAME_SIZE = 60
@@ -100,7 +100,7 @@ class Voice:
                 if number % at_once == 0:
                     time.sleep(max(0.0, due - time.monotonic()))
                     # Late on a busy machine: not faster afterwards.
-                    due = max(due, time.monotonic()) + at_once / PER_SECOND
+                    due = max(due, time.monotonic()) + at_once * SLOW / PER_SECOND
                 if self._end.is_set():
                     return
                 self._socket.send(broadcast(self._mac, number + 1))
@@ -363,10 +363,10 @@ def test_slaves_that_stay_get_each_broadcast_once_while_others_come_and_go(crowd
     received, maps = crowd.received(), net.maps.counters()
     with crowd.ears(SAMPLED) as ears, Voice(net.external, "x0") as voice:
         with voice.saying():
-            time.sleep(0.2)
+            time.sleep(0.2 * SLOW)
             crowd.remove(leaving)
             crowd.add(coming)
-            time.sleep(0.2)
+            time.sleep(0.2 * SLOW)
         crowd.wait_for_the_end()
         heard = {name: ear.heard() for name, ear in ears.items()}
     at_kernel, changes = crowd.received() - received, difference(maps, net.maps.counters())

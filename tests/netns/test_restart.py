@@ -194,10 +194,16 @@ def test_a_second_daemon_on_one_pin_root_ends(pair: Topology) -> None:
     ping_ok(pair.external, A[4])
 
 
+def attached(net: Topology) -> list[str]:
+    """What hangs on the hooks: pinned links or, on kernels without TCX, filters."""
+    pins = [pin for pin in net.daemon.pins() if is_of_a_slave(pin)]
+    return pins + net.host.run("tc", "filter", "show", "dev", "m0", "ingress").stdout.splitlines()
+
+
 def test_deleted_slaves_leave_nothing(net: Topology) -> None:
     links_before = {row["ifname"] for row in net.host.ip_json("link show")}
     slaves = [net.add_slave(), net.add_slave(), net.add_slave()]
-    assert [pin for pin in net.daemon.pins() if is_of_a_slave(pin)]
+    assert attached(net)
     assert {f"ipvx{slave.id}" for slave in slaves} <= {
         row["ifname"] for row in net.host.ip_json("link show group 6970")
     }
@@ -209,10 +215,8 @@ def test_deleted_slaves_leave_nothing(net: Topology) -> None:
     assert net.daemon.get("/v1/ports") == []
     assert all(not rows for rows in net.maps.tables().values()), net.maps.tables()
     assert net.maps.counters() == {}
-    assert not [pin for pin in net.daemon.pins() if is_of_a_slave(pin)]
+    assert attached(net) == []
     assert {row["ifname"] for row in net.host.ip_json("link show")} == links_before
-    attached = net.host.run("bpftool", "-j", "net", "show", "dev", "m0").stdout
-    assert "ipvx_" not in attached, attached
     for slave in slaves:
         names = {row["ifname"] for row in slave.netns.ip_json("link show")}
         assert names == {"lo"}

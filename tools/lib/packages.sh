@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What has to be installed on a fresh Debian 12, and how do scripts install it?
-# Sourced by tools/test, tools/demo and tools/bench.
+# Sourced by tools/test, tools/demo, tools/bench and tests/vm/kernels.
 
 # To build the programs.
 ipvlanx_build_packages=(
@@ -24,6 +24,12 @@ ipvlanx_test_packages=(
   python3 python3-pytest python3-scapy
   avahi-daemon avahi-utils dbus-daemon dnsmasq-base ethtool iputils-arping isc-dhcp-client keepalived
   ndisc6 procps radvd udhcpc
+  conntrack iptables nftables python3-pyftpdlib traceroute
+)
+
+# To run tests under another kernel, by tests/vm/run.
+ipvlanx_vm_packages=(
+  apt busybox-static debian-archive-keyring kmod qemu-system-x86 util-linux xz-utils zstd
 )
 
 # install_packages PACKAGE...: those that are missing, with one `apt-get update`. One

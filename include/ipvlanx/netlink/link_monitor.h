@@ -17,7 +17,8 @@ struct Notices {
 };
 
 // One rtnetlink socket with NETLINK_LISTEN_ALL_NSID (CAP_NET_BROADCAST), groups
-// LINK, IPV4_IFADDR and IPV6_IFADDR. Owned and read by the daemon's loop.
+// LINK, IPV4_IFADDR, IPV6_IFADDR and, for IPv6 switched on or off, IPV6_IFINFO. Owned and read by the
+// daemon's loop.
 class LinkMonitor {
  public:
   static Result<LinkMonitor> open();
