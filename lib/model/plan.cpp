@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -182,12 +183,11 @@ bool lets_send(const Step& step) {
 
 // Table rows that go, `links` (interfaces), table rows that come.
 std::vector<Step> in_order(Difference tables, std::vector<Step> links) {
-  const auto last = std::ranges::stable_partition(links, [](const Step& step) { return !lets_send(step); });
   std::vector<Step> steps = std::move(tables.withdrawals);
-  std::move(links.begin(), last.begin(), std::back_inserter(steps));
+  std::ranges::copy_if(links, std::back_inserter(steps), std::not_fn(lets_send));
   std::ranges::move(tables.entries, std::back_inserter(steps));
   std::ranges::move(tables.closing, std::back_inserter(steps));
-  std::ranges::move(last, std::back_inserter(steps));
+  std::ranges::copy_if(links, std::back_inserter(steps), lets_send);
   return steps;
 }
 

@@ -94,10 +94,8 @@ Difference difference(const Tables& before, const Tables& after) {
   write_changed(before.addresses, after.addresses, result.entries);
 
   erase_missing(before.routes, after.routes, result.closing);
-  const auto resigning =
-      std::ranges::stable_partition(result.entries, [](const Step& step) { return !resigns(step); });
-  std::ranges::move(resigning, std::back_inserter(result.closing));
-  result.entries.erase(resigning.begin(), resigning.end());
+  std::ranges::copy_if(result.entries, std::back_inserter(result.closing), resigns);
+  std::erase_if(result.entries, resigns);
   return result;
 }
 
