@@ -104,8 +104,9 @@ class Router:
         return not any(row.get("tentative") for row in rows)
 
     def vanish(self) -> None:
-        """The interface goes with the machine, so that nobody answers from there."""
-        self.space.ip(f"link set {self.interface} down")
+        """The addresses go with the machine, so that nobody answers from there. (The interface
+        cannot: without a switch in between the others' carrier would go with it.)"""
+        self.space.ip(f"addr flush dev {self.interface}")
 
 
 def routers(net: Topology, vrrp: Vrrp, best: str) -> tuple[Router, Router]:
