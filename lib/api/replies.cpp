@@ -30,7 +30,7 @@ SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std
 
 PortReply port_reply(const State& state, const Port& port) {
   return {.master = port.name.str(),
-          .ifindex = number(port.master),
+          .ifindex = is_away(port.master) ? std::nullopt : std::optional{number(port.master)},
           .mode = std::string{to_string(port.mode)},
           .flag = std::string{to_string(port.flag)},
           .mac = to_string(port.mac),

@@ -76,14 +76,15 @@ void from_json(const json& in, PortOptionsReply& reply) {
 }
 
 void to_json(json& out, const PortReply& reply) {
-  out = {{"master", reply.master},   {"ifindex", reply.ifindex}, {"mode", reply.mode},
-         {"flag", reply.flag},       {"mac", reply.mac},         {"mtu", reply.mtu},
+  out = {{"master", reply.master},   {"ifindex", or_null(reply.ifindex)},
+         {"mode", reply.mode},       {"flag", reply.flag},
+         {"mac", reply.mac},         {"mtu", reply.mtu},
          {"options", reply.options}, {"slaves", reply.slaves}};
 }
 
 void from_json(const json& in, PortReply& reply) {
   in.at("master").get_to(reply.master);
-  in.at("ifindex").get_to(reply.ifindex);
+  get_unless_null(in.at("ifindex"), reply.ifindex);
   in.at("mode").get_to(reply.mode);
   in.at("flag").get_to(reply.flag);
   in.at("mac").get_to(reply.mac);

@@ -101,7 +101,7 @@ Result<void> Controller::delete_port(const IfName& master) {
 
 Result<void> Controller::add_address(SlaveId id, const api::NewAddress& request) {
   AddAddress add{.id = id, .prefix = request.address};
-  if (const Slave* slave = state_.slave(id)) {
+  if (const Slave* slave = state_.slave(id); slave && !is_away(slave->master)) {
     auto master = links_.master(slave->master);
     if (!master) return std::unexpected(master.error());
     add.reserved = std::move(master->reserved);
@@ -243,21 +243,27 @@ std::vector<Error> Controller::follow(const Notices& notices) {
   if (notices.lost) {
     events_.add(
         {.type = EventType::resync, .detail = "netlink messages were lost: all slaves are looked at"});
-    for (const auto& [master, port] : std::map{state_.ports()}) {
-      if (auto done = refresh_master(master); !done) troubles_.push_back(std::move(done.error()));
-    }
+    refresh_masters();
     for (const auto& [id, slave] : state_.slaves()) concerned[id] = true;
   }
+  bool host_changed = false;
   for (const Place& place : notices.places) {
     if (const Slave* slave = state_.slave_at(place)) concerned.try_emplace(slave->id, false);
     if (place.netns) continue;
+    host_changed = true;
     if (state_.port(place.ifindex)) {
-      if (auto done = refresh_master(place.ifindex); !done) troubles_.push_back(std::move(done.error()));
+      const auto left = notices.left.find(place.ifindex);
+      auto done = left == notices.left.end() ? refresh_master(place.ifindex)
+                                             : part_from_master(place.ifindex, left->second);
+      if (!done) troubles_.push_back(std::move(done.error()));
     }
     if (place.ifindex == relay_.entrance || place.ifindex == relay_.exit) {
       if (auto kept = keep_relay(); !kept) troubles_.push_back(std::move(kept.error()));
     }
     if (const Slave* slave = state_.slave_of_host_end(place.ifindex)) concerned[slave->id] = true;
+  }
+  if (host_changed) {
+    for (const SlaveId id : find_masters()) concerned.try_emplace(id, false);
   }
   for (const auto& [id, host_end] : concerned) {
     if (auto done = refresh(id, host_end); !done) troubles_.push_back(std::move(done.error()));
@@ -280,7 +286,7 @@ Result<void> Controller::refresh(SlaveId id, bool routes_too) {
   if (link) {
     const bool news =
         std::ranges::any_of(link->addresses, [&](const Prefix& seen) { return !slave->find(seen.address); });
-    if (news) {
+    if (news && !is_away(slave->master)) {
       if (auto master = links_.master(slave->master)) observe.reserved = std::move(master->reserved);
     }
     observe.link = *std::move(link);
@@ -289,7 +295,7 @@ Result<void> Controller::refresh(SlaveId id, bool routes_too) {
   return {};
 }
 
-// The same of a master.
+// The same of a master that was there.
 Result<void> Controller::refresh_master(IfIndex master) {
   auto link = links_.master(master);
   if (link) {
@@ -299,8 +305,41 @@ Result<void> Controller::refresh_master(IfIndex master) {
     const bool in_use = state_.slots(master) > 0;
     return in_use && port.name != before ? links_.tune(master, port.mode) : Result<void>{};
   }
+  // One that has left says so in a notice of its own.
   if (link.error().code != Errc::no_such_master) return std::unexpected(link.error());
-  return whether(run(ObserveMaster{master, std::nullopt}));
+  return {};
+}
+
+Result<void> Controller::part_from_master(IfIndex master, Notices::Departure departure) {
+  return whether(run(ObserveMaster{.master = master, .moved = departure == Notices::Departure::moved}));
+}
+
+// Of all, when nobody told what became of them: one that is not there may have moved, and
+// may come back.
+void Controller::refresh_masters() {
+  for (const auto& [master, port] : std::map{state_.ports()}) {
+    if (is_away(master)) continue;
+    const auto link = links_.master(master);
+    const bool absent = !link && link.error().code == Errc::no_such_master;
+    auto done = absent ? part_from_master(master, Notices::Departure::moved) : refresh_master(master);
+    if (!done) troubles_.push_back(std::move(done.error()));
+  }
+}
+
+// Of ports that wait for theirs; returns the slaves of those that need not wait any more.
+std::vector<SlaveId> Controller::find_masters() {
+  std::vector<SlaveId> served;
+  for (const auto& [number, port] : std::map{state_.ports()}) {
+    if (!is_away(number)) continue;
+    auto link = links_.master(port.name);
+    if (!link || state_.port(link->ifindex) || state_.slave_at({std::nullopt, link->ifindex})) continue;
+    const IfIndex master = link->ifindex;
+    if (auto found = run(ObserveMaster{number, *std::move(link)}); !found) {
+      troubles_.push_back(std::move(found.error()));
+    }
+    std::ranges::copy(state_.slaves_of(master), std::back_inserter(served));
+  }
+  return served;
 }
 
 // Broadcasts need it: should somebody remove it, it is made again.
@@ -321,21 +360,20 @@ Result<void> Controller::start() {
   auto restored = restore(links_, datapath_, state_path_);
   if (!restored) return std::unexpected(restored.error());
   state_ = std::move(restored->state);
+  if (auto tuned = links_.tune(restored->in_force); !tuned) return tuned;
   for (const Step& step : restored->steps) {
     Plan alone;
     if (auto done = perform(step, alone); !done) return done;
   }
-  if (auto tuned = links_.tune(restored->routed); !tuned) return tuned;
   // A daemon that was killed while it changed a port may have left its slaves half-way.
   for (const auto& [id, slave] : state_.slaves()) {
-    const bool routed = restored->routed.contains(slave.master);
+    const bool routed = state_.port(slave.master)->mode != Mode::l2;
     if (auto set = links_.set_routed(slave.ends, routed); !set) troubles_.push_back(std::move(set.error()));
   }
   for (Event& event : restored->events) events_.add(std::move(event));
   if (auto saved = write_state(state_path_, state_); !saved) return saved;
-  for (const auto& [master, port] : std::map{state_.ports()}) {
-    if (auto done = refresh_master(master); !done) troubles_.push_back(std::move(done.error()));
-  }
+  refresh_masters();
+  find_masters();
   for (const auto& [id, slave] : std::map{state_.slaves()}) {
     if (auto done = refresh(id); !done) troubles_.push_back(std::move(done.error()));
   }

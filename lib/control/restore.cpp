@@ -38,26 +38,41 @@ Slave known_slave(const SavedSlave& saved, IfIndex host_end, const SlaveLink& li
           .addresses = known_addresses(saved, link, tables)};
 }
 
-// The ports whose masters are still there, as the data path was told of them last: what
-// of a master changed since, the controller finds out next.
-Result<void> restore_ports(Links& links, const SavedState& saved, const Tables& tables, State& state) {
+// Whether the saved number is that master's still. Where the data path has a row its program
+// is on the interface, whatever the interface is called by now.
+Result<bool> is_here(Links& links, const SavedPort& port, const Tables& tables) {
+  if (is_away(port.master)) return false;
+  if (tables.ports.contains(port.master)) return true;
+  const auto link = links.master(port.master);
+  if (link) return link->name == port.name;
+  if (link.error().code != Errc::no_such_master) return std::unexpected(link.error());
+  return false;
+}
+
+// The ports as the data path was told of them last: what of a master changed since, the
+// controller finds out next, and where one that is away may be. Returns their numbers, by
+// the saved ones.
+Result<std::map<IfIndex, IfIndex>> restore_ports(Links& links, const SavedState& saved, const Tables& tables,
+                                                 State& state) {
+  std::map<IfIndex, IfIndex> numbers;
   for (const SavedPort& port : saved.ports) {
-    const auto link = links.master(port.master);
-    if (!link && link.error().code == Errc::no_such_master) continue;
-    if (!link) return std::unexpected(link.error());
-    const auto row = tables.ports.find(port.master);
+    const auto here = is_here(links, port, tables);
+    if (!here) return std::unexpected(here.error());
+    const IfIndex master = *here ? port.master : state.free_away();
+    numbers.emplace(port.master, master);
+    const auto row = tables.ports.find(master);
     const bool known = row != tables.ports.end();
-    state.put(Port{.master = port.master,
+    state.put(Port{.master = master,
                    .name = port.name,
                    .mode = port.mode,
                    .flag = port.flag,
-                   .mac = known ? row->second.mac : link->mac,
-                   .mtu = known ? row->second.mtu : link->mtu,
+                   .mac = known ? row->second.mac : port.mac,
+                   .mtu = known ? row->second.mtu : port.mtu,
                    .carrier = port.carrier,
                    .strict_private = port.strict_private,
                    .kept = port.kept});
   }
-  return {};
+  return numbers;
 }
 
 }  // namespace
@@ -75,11 +90,14 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
 
   Restored restored;
   State& state = restored.state;
-  if (auto done = restore_ports(links, *saved, *tables, state); !done) return std::unexpected(done.error());
+  const auto numbers = restore_ports(links, *saved, *tables, state);
+  if (!numbers) return std::unexpected(numbers.error());
 
-  for (const SavedSlave& slave : saved->slaves) {
+  for (SavedSlave slave : saved->slaves) {
     const auto host_end = host_ends->find(slave.id);
-    if (state.port(slave.master) && host_end != host_ends->end()) {
+    const auto master = numbers->find(slave.master);
+    if (master != numbers->end() && host_end != host_ends->end()) {
+      slave.master = master->second;
       const auto link = links.look(host_end->second);
       if (link) {
         state.put(known_slave(slave, host_end->second, *link, *tables));
@@ -92,13 +110,13 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
                                .detail = "it was gone when the daemon started"});
   }
   state.set_last_id(saved->last_id);
-  for (const SavedPort& port : saved->ports) {
-    if (!port.kept && state.slaves_of(port.master).empty()) state.drop_port(port.master);
+  for (const auto& [master, port] : std::map{state.ports()}) {
+    if (!port.kept && state.slaves_of(master).empty()) state.drop_port(master);
   }
 
   const Tables wanted = tables_of(state);
-  for (const auto& [master, row] : wanted.ports) {
-    if (row.mode != Mode::l2) restored.routed.emplace(master, row.mode);
+  for (const auto& [master, row] : tables->ports) {
+    if (wanted.ports.contains(master) && row.mode != Mode::l2) restored.in_force.emplace(master, row.mode);
   }
   Difference difference = ipvlanx::difference(*tables, wanted);
   restored.steps = std::move(difference.withdrawals);

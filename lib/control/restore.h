@@ -15,9 +15,9 @@ namespace ipvlanx {
 
 struct Restored {
   State state;
-  std::vector<Step> steps;              // that make the tables say what the state says
-  std::vector<Event> events;            // what is gone since
-  std::map<IfIndex, Mode> routed = {};  // the ports that the host's stack routes for
+  std::map<IfIndex, Mode> in_force;  // the ports that the data path serves before the steps
+  std::vector<Step> steps;           // that make the tables say what the state says
+  std::vector<Event> events;         // what is gone since
 };
 
 Result<Restored> restore(Links& links, Datapath& datapath, const std::string& state_path);

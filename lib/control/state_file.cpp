@@ -25,6 +25,8 @@ json to_json(const State& state) {
                      {"ifindex", number(master)},
                      {"mode", to_string(port.mode)},
                      {"flag", to_string(port.flag)},
+                     {"mac", to_string(port.mac)},
+                     {"mtu", port.mtu},
                      {"carrier", port.carrier},
                      {"strict_private", port.strict_private},
                      {"kept", port.kept}});
@@ -63,6 +65,8 @@ SavedState from_json(const json& document) {
                            .name = must(IfName::parse(port.at("master").get<std::string>())),
                            .mode = must(parse_mode(port.at("mode").get<std::string>())),
                            .flag = must(parse_flag(port.at("flag").get<std::string>())),
+                           .mac = must(parse_mac(port.value("mac", "00:00:00:00:00:00"))),
+                           .mtu = port.value("mtu", 0U),
                            .carrier = port.value("carrier", true),
                            .strict_private = port.at("strict_private").get<bool>(),
                            .kept = port.at("kept").get<bool>()});

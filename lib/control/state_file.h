@@ -4,6 +4,7 @@
 //
 //   {"version": 1, "last_id": 2,
 //    "ports":  [{"master": "eth0", "ifindex": 2, "mode": "l2", "flag": "bridge",
+//                "mac": "02:00:00:00:00:01", "mtu": 1500, "carrier": true,
 //                "strict_private": false, "kept": false}],
 //    "slaves": [{"id": 2, "master": 2, "slot": 1, "addr_policy": "learn",
 //                "max_addresses": 64, "addresses": ["10.0.0.5/24"]}]}
@@ -21,6 +22,8 @@ struct SavedPort {
   IfName name;
   Mode mode{};
   Flag flag{};
+  MacAddress mac = {};
+  std::uint32_t mtu = 0;
   bool carrier = true;
   bool strict_private = false;
   bool kept = false;

@@ -111,20 +111,31 @@ class BpfDatapath final : public Datapath {
         skeleton_(std::move(skeleton)),
         hooks_(Hooks::probe(bpf_program__fd(skeleton_->progs.ipvx_master_rx))) {}
 
-  // What the daemon before us attached runs this build's programs from now on. An
-  // interface that is gone has lost its program anyway.
-  void take_over() {
+  // What the daemon before us attached runs this build's programs from now on. Where an
+  // interface has lost its program, to its end or on its way through another namespace, its
+  // row means nothing: it goes, and comes with the program if it is wanted.
+  Result<void> take_over() {
     for (const ipvx_port_key& key : ports_.keys()) {
-      (void)hooks_.adopt(master_rx(IfIndex{key.master}), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
+      const auto ours =
+          hooks_.adopt(master_rx(IfIndex{key.master}), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
+      if (!ours) return std::unexpected(ours.error());
+      if (*ours) continue;
+      if (auto gone = ports_.erase(key); !gone) return gone;
     }
     for (const ipvx_slave_key& key : slaves_.keys()) {
       const IfIndex host_end{key.host_end};
       const auto ours = hooks_.adopt(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
-      const auto slave = slaves_.read(key);
-      if (ours.value_or(false) && slave && slave->mode != IPVX_L2) {
-        (void)hooks_.attach(slave_rx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
+      if (!ours) return std::unexpected(ours.error());
+      if (!*ours) {
+        if (auto gone = slaves_.erase(key); !gone) return gone;
+        continue;
       }
+      const auto slave = slaves_.read(key);
+      if (!slave || slave->mode == IPVX_L2) continue;
+      auto done = hooks_.attach(slave_rx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
+      if (!done) return done;
     }
+    return {};
   }
 
   Result<void> write(const PortRow& row) override {
@@ -248,7 +259,7 @@ Result<std::unique_ptr<Datapath>> open_bpf_datapath(const DatapathOptions& optio
   auto skeleton = load(*pins, options);
   if (!skeleton) return std::unexpected(std::move(skeleton.error()).within(options.pin_root));
   auto datapath = std::make_unique<BpfDatapath>(std::move(*pins), std::move(*skeleton));
-  datapath->take_over();
+  if (auto done = datapath->take_over(); !done) return std::unexpected(std::move(done.error()));
   return datapath;
 }
 

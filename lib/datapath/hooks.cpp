@@ -56,10 +56,6 @@ Result<void> attach_tcx(const Hook& hook, int program_fd) {
   return {};
 }
 
-bool is_of_the_past(const Hook& hook) {
-  return ::access(hook.pin.c_str(), F_OK) == 0 && !open_live_link(hook);
-}
-
 Result<void> detach_tcx(const Hook& hook) {
   // Detached now, not when the kernel gets round to releasing the link.
   if (const UniqueFd link = open_live_link(hook)) bpf_link_detach(link.get());
@@ -97,6 +93,12 @@ Result<void> attach_clsact(const Hook& hook, int program_fd) {
   return {};
 }
 
+bool has_filter(const Hook& hook) {
+  const bpf_tc_hook clsact = clsact_of(hook);
+  bpf_tc_opts filter = our_filter();
+  return bpf_tc_query(&clsact, &filter) == 0;
+}
+
 // The clsact qdisc stays: others may use it, and an empty one costs nothing.
 Result<void> detach_clsact(const Hook& hook) {
   const bpf_tc_hook clsact = clsact_of(hook);
@@ -132,7 +134,8 @@ Result<void> Hooks::attach(const Hook& hook, int program_fd) const {
 }
 
 Result<bool> Hooks::adopt(const Hook& hook, int program_fd) const {
-  if (kind_of(hook) == Kind::tcx && is_of_the_past(hook)) return false;
+  const bool there = kind_of(hook) == Kind::tcx ? bool{open_live_link(hook)} : has_filter(hook);
+  if (!there) return false;
   if (auto done = attach(hook, program_fd); !done) return std::unexpected(done.error());
   return true;
 }

@@ -29,8 +29,8 @@ class Hooks {
 
   // Attaches the program, or replaces the one that is attached, atomically.
   Result<void> attach(const Hook& hook, int program_fd) const;
-  // As attach(), for a program that an earlier daemon attached. False, and nothing done,
-  // where its pin says that the interface is gone: its number may be a stranger's by now.
+  // Replaces the program that an earlier daemon attached. False, and nothing done, where it
+  // is not there: the interface is gone, and its number may be a stranger's by now.
   Result<bool> adopt(const Hook& hook, int program_fd) const;
   // Success when it is not there, or its interface is gone.
   Result<void> detach(const Hook& hook) const;

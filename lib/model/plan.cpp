@@ -108,6 +108,7 @@ const Slave* owner(const State& state, const AddressKey& key, SlaveId id, const 
 // The rows this image asks for, of those that may differ between two images.
 Tables rows(const State& state, SlaveId id, const Image& image, const std::set<AddressKey>& keys) {
   Tables rows;
+  if (image.port && is_away(image.port->master)) return rows;
   const bool others = image.port && state.slots(image.port->master, id) > 0;
   if (image.port && (image.slave || others)) {
     std::uint32_t slots = state.slots(image.port->master, id);
@@ -334,6 +335,10 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
   return turn(state, *id, {port_before, nullptr}, {&port, &slave}, std::move(links));
 }
 
+void forget_learnt(Slave& slave) {
+  std::erase_if(slave.addresses, [](const Address& address) { return address.origin == Origin::learnt; });
+}
+
 step::Move::Station station(Netns netns, const Slave& slave) {
   step::Move::Station station{.netns = netns, .addresses = {}, .up = slave.up};
   for (const Address& address : slave.addresses) station.addresses.push_back(address.prefix);
@@ -364,9 +369,7 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
   if (command.max_addresses) after.max_addresses = *command.max_addresses;
   const Place& place = before.ends.container_end;
   const bool moves = command.netns && *command.netns != place.netns;
-  if (moves || after.addr_policy == AddrPolicy::static_) {
-    std::erase_if(after.addresses, [](const Address& address) { return address.origin == Origin::learnt; });
-  }
+  if (moves || after.addr_policy == AddrPolicy::static_) forget_learnt(after);
   // As with the kernel's ipvlan, it arrives down unless told otherwise.
   after.up = command.up.value_or(before.up && !moves);
 
@@ -407,6 +410,11 @@ Result<Plan> plan_one(const State& state, const AddAddress& command) {
     std::ranges::find(after.addresses, *before.find(ip))->origin = Origin::api;
     return change(state, before, after, {});
   }
+  if (is_away(before.master)) {
+    return fail(Errc::no_such_master,
+                fmt::format("the master of port '{}' is not in the host's network namespace",
+                            state.port(before.master)->name.str()));
+  }
   if (auto may = may_own(state, before, command.prefix, command.reserved); !may) {
     return std::unexpected(std::move(may.error()).at("address"));
   }
@@ -430,13 +438,33 @@ Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
   return change(state, before, after, {remove});
 }
 
+// The slaves of a port whose number becomes another one. Which addresses they may take
+// depends on the master: those that are learnt are forgotten, and learnt again.
+void renumber_slaves(Plan& plan, const State& state, const Port& before, const Port& after) {
+  for (const SlaveId id : state.slaves_of(before.master)) {
+    Slave slave = *state.slave(id);
+    slave.master = after.master;
+    forget_learnt(slave);
+    tell_addresses(plan, state, state.slave(id), &slave);
+    plan.changes.emplace_back(std::move(slave));
+  }
+  plan.changes.emplace_back(DropPort{before.master});
+}
+
 // What changes for a port with all its slaves.
 Plan whole_port(const State& state, const Port* before, const Port& after) {
   Plan plan;
-  if (before) plan.steps = in_order(difference(tables_of(state, *before), tables_of(state, after)), {});
-  if (before && is_routed(*before) != is_routed(after)) {
+  plan.changes.emplace_back(after);
+  const bool renumbered = before && before->master != after.master;
+  if (renumbered) renumber_slaves(plan, state, *before, after);
+  if (before) {
+    const Tables wanted = tables_of(renumbered ? applied(state, plan) : state, after);
+    plan.steps = in_order(difference(tables_of(state, *before), wanted), {});
+  }
+  // What was said to a port whose master was away did not reach its slaves.
+  if (before && (is_routed(*before) != is_routed(after) || is_away(before->master))) {
     std::map<SlaveId, step::SetRouted> turns;
-    for (const SlaveId id : state.slaves_of(after.master)) {
+    for (const SlaveId id : state.slaves_of(before->master)) {
       turns.emplace(id, step::SetRouted{id, state.slave(id)->ends, is_routed(after)});
     }
     plan.steps = with_interfaces(std::move(plan.steps), turns);
@@ -444,7 +472,6 @@ Plan whole_port(const State& state, const Port* before, const Port& after) {
       if (!turn.routed) announce_return(plan, state, after, *state.slave(id));
     }
   }
-  plan.changes.emplace_back(after);
   plan.events.push_back({.type = EventType::port_changed, .master = after.name.str()});
   return plan;
 }
@@ -494,17 +521,26 @@ Result<Plan> plan_one(const State& state, const DeletePort& command) {
 Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   const Port* before = state.port(command.master);
   if (!before) return Plan{.durable = false};
-  if (!command.link) return end_of_port(state, *before, "its master is gone");
+  if (!command.link && !command.moved) return end_of_port(state, *before, "its master is gone");
 
   Port after = *before;
-  after.name = command.link->name;
-  after.mac = command.link->mac;
-  after.mtu = command.link->mtu;
-  after.carrier = command.link->carrier;
+  if (command.link) {
+    after.master = command.link->ifindex;
+    after.name = command.link->name;
+    after.mac = command.link->mac;
+    after.mtu = command.link->mtu;
+    after.carrier = command.link->carrier;
+  } else {
+    after.master = state.free_away();
+    after.carrier = false;
+  }
   if (after == *before) return Plan{.durable = false};
 
   Plan plan = whole_port(state, before, after);
-  for (const SlaveId id : state.slaves_of(after.master)) {
+  if (is_away(after.master)) {
+    plan.events.back().detail = "its master is not in the host's network namespace: the port waits for it";
+  }
+  for (const SlaveId id : state.slaves_of(before->master)) {
     const Slave& slave = *state.slave(id);
     for (const Place& end : {host_end_of(slave), slave.ends.container_end}) {
       if (after.mac != before->mac) plan.attempts.emplace_back(step::SetMac{id, end, before->mac, after.mac});
@@ -517,7 +553,7 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   }
   if (after.carrier && !before->carrier) {
     // The kernel took the routes of interfaces that were down.
-    for (const auto& [key, route] : tables_of(state, after).routes) {
+    for (const auto& [key, route] : tables_of(applied(state, plan), after).routes) {
       plan.attempts.emplace_back(step::Write<RouteRow>{std::nullopt, route});
     }
   }
@@ -584,7 +620,7 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
   std::vector<Prefix> seen = link.addresses;
   const bool shared_link_local =
       std::erase_if(seen, [&](const Prefix& p) { return p.address == eui64_link_local(link.mac); }) > 0;
-  if (after.addr_policy == AddrPolicy::learn) {
+  if (after.addr_policy == AddrPolicy::learn && !is_away(before.master)) {
     after.addresses = observed_addresses(before, seen, command.reserved);
   }
 

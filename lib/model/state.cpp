@@ -92,7 +92,7 @@ const std::vector<SlaveId>& State::claimants(const AddressKey& key) const {
 AddressState State::state_of(const Slave& slave, const Address& address) const {
   const auto& ids = claimants({slave.master, address.prefix.address});
   if (ids.empty() || ids.front() != slave.id) return AddressState::conflict;
-  return slave.up ? AddressState::active : AddressState::inactive;
+  return slave.up && !is_away(slave.master) ? AddressState::active : AddressState::inactive;
 }
 
 std::uint32_t State::free_slot(IfIndex master) const {
@@ -113,6 +113,11 @@ std::uint32_t State::slots(IfIndex master, std::optional<SlaveId> without) const
     if (id != without) return slot + 1;
   }
   return 0;
+}
+
+IfIndex State::free_away() const {
+  const bool any = !ports_.empty() && is_away(ports_.rbegin()->first);
+  return IfIndex{any ? number(ports_.rbegin()->first) + 1 : kFirstAway};
 }
 
 std::optional<SlaveId> State::free_id() const {

@@ -57,6 +57,7 @@ void add_address_rows(Tables& tables, const Port& port, const AddressKey& key, c
 
 Tables tables_of(const State& state, const Port& port) {
   Tables tables;
+  if (is_away(port.master)) return tables;
   const auto slaves = state.slaves_of(port.master);
   if (!slaves.empty()) tables.ports.emplace(port.master, port_row(port, state.slots(port.master)));
   for (const SlaveId id : slaves) {

@@ -108,6 +108,15 @@ std::string to_string(const MacAddress& mac) {
   return fmt::format("{:02x}", fmt::join(mac.bytes, ":"));
 }
 
+Result<MacAddress> parse_mac(std::string_view text) {
+  MacAddress mac;
+  for (std::size_t i = 0; i < mac.bytes.size() && 3 * i + 2 <= text.size(); ++i) {
+    std::from_chars(text.data() + 3 * i, text.data() + 3 * i + 2, mac.bytes[i], 16);
+  }
+  if (to_string(mac) != text) return fail(Errc::bad_request, fmt::format("'{}' is no MAC address", text));
+  return mac;
+}
+
 IpAddress::IpAddress(Family family, std::span<const std::uint8_t> bytes) : family_(family) {
   std::ranges::copy(bytes, bytes_.begin());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipvlanx/netlink/link_monitor.h"
 
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
@@ -71,6 +72,16 @@ std::optional<IfIndex> subject(const nlmsghdr& message) {
     default:
       return std::nullopt;
   }
+}
+
+// What leaves a bridge says RTM_DELLINK, too, of that family; what changes its namespace says
+// which number it has there (dev_change_net_namespace()).
+std::optional<Notices::Departure> departure(const nlmsghdr& message) {
+  if (message.nlmsg_type != RTM_DELLINK) return std::nullopt;
+  const Reply notice{message};
+  if (notice.header<ifinfomsg>().ifi_family != AF_UNSPEC) return std::nullopt;
+  const bool moved = notice.attributes<ifinfomsg>().u32(IFLA_NEW_IFINDEX).has_value();
+  return moved ? Notices::Departure::moved : Notices::Departure::removed;
 }
 
 }  // namespace
@@ -152,6 +163,9 @@ Result<Notices> LinkMonitor::read() {
       const auto ifindex = subject(*message);
       if (!ifindex) continue;
       const Place place{.netns = netns, .ifindex = *ifindex};
+      if (const auto left = departure(*message); left && !netns) {
+        notices.left.insert_or_assign(*ifindex, *left);
+      }
       if (seen.insert(place).second) notices.places.push_back(place);
     }
   }

@@ -97,6 +97,97 @@ def test_its_name_is_the_port_s(pair: Topology) -> None:
     assert [port["master"] for port in pair.daemon.get("/v1/ports")] == ["nic0"]
 
 
+class Traveller:
+    """A slave, and its master that goes to another namespace and, as CNI's host-device does it,
+    another name."""
+
+    def __init__(self, net: Topology, mode: str) -> None:
+        self.net, self.mode = net, mode
+        self.space, self.elsewhere = net.netns("ns0"), net.netns("ns1")
+        self.number = net.host.link("m0")["ifindex"]
+        net.daemon.cli(f"link add link m0 name ipvl0 mode {mode} netns ns0 addr 10.0.0.10/24")
+        net.external.ip(f"neigh replace 10.0.0.10 lladdr {net.mac} dev x0")
+        self.reachable()
+
+    def reachable(self) -> None:
+        ping_ok(self.net.external, "10.0.0.10")
+
+    def leave(self) -> None:
+        self.net.host.ip(f"link set m0 netns {self.elsewhere.name} name eth0")
+        self.elsewhere.ip("link set eth0 up")
+
+    def come_back(self) -> None:
+        self.elsewhere.ip(f"link set eth0 netns {self.net.host.name} name m0")
+        self.net.host.ip("link set m0 up")
+        self.net.host.ip("addr add 10.0.0.2/24 dev m0")
+
+    def waits(self) -> bool:
+        return self.net.daemon.get("/v1/ports/m0")["ifindex"] is None
+
+    def has_carrier(self) -> bool:
+        return "LOWER_UP" in self.space.link("ipvl0")["flags"]
+
+    def serves_again(self) -> None:
+        eventually("the port serves", lambda: not self.waits())
+        eventually("a carrier", self.has_carrier)
+        self.reachable()
+        (slave,) = self.net.daemon.get("/v1/slaves")
+        assert (slave["mode"], slave["netns"]) == (self.mode, "ns0")
+
+
+@pytest.fixture(params=["l2", "l3s"])
+def traveller(net: Topology, request: pytest.FixtureRequest) -> Traveller:
+    return Traveller(net, request.param)
+
+
+def test_a_port_waits_for_a_master_that_moved(traveller: Traveller) -> None:
+    net = traveller.net
+    with net.daemon.events() as events:
+        traveller.leave()
+        events.wait_for("port-changed", master="m0")
+    eventually("no carrier", lambda: not traveller.has_carrier())
+    assert traveller.waits()
+    assert all(not rows for rows in net.maps.tables().values())
+    # What it brings there is the namespace's own.
+    with Capture(traveller.space, "ipvl0") as slave:
+        assert net.external.ping("10.0.0.10", "-c", "1", "-W", "1").returncode != 0
+        slave.settle()
+    assert not slave.frames
+    # Its number is a stranger's meanwhile.
+    net.host.ip(f"link add stranger index {traveller.number} type veth peer name strange")
+    net.host.ip("link set stranger up")
+    path = f"/v1/slaves/{net.id_of('ipvl0')}/addresses"
+    refused = net.daemon.api("POST", path, {"address": "10.0.0.11/24"})
+    assert (refused.status, refused.body["code"]) == (422, "no-such-master")
+    traveller.come_back()
+    traveller.serves_again()
+    assert net.daemon.get("/v1/ports/m0")["ifindex"] != traveller.number
+
+
+@pytest.mark.parametrize("back", ["before the daemon", "after the daemon"])
+def test_a_master_that_moved_while_the_daemon_was_dead(traveller: Traveller, back: str) -> None:
+    traveller.net.daemon.kill()
+    traveller.leave()
+    if back == "before the daemon":
+        traveller.come_back()
+        if traveller.mode == "l3s":  # named among the differences
+            traveller.net.host.run("sysctl", "-qw", "net.ipv4.conf.m0.forwarding=1")
+    traveller.net.daemon.start()
+    if back == "after the daemon":
+        assert traveller.waits()
+        traveller.come_back()
+    traveller.serves_again()
+
+
+def test_a_port_that_waits_can_be_deleted(traveller: Traveller) -> None:
+    daemon = traveller.net.daemon
+    traveller.leave()
+    eventually("the port waits", traveller.waits)
+    daemon.cli("port del m0")
+    assert daemon.get("/v1/slaves") == daemon.get("/v1/ports") == []
+    assert not traveller.space.ip_json("link show type veth")
+
+
 def test_its_end_is_their_end(pair: Topology) -> None:
     with pair.daemon.events() as events:
         pair.host.ip("link del m0")

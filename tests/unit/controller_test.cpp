@@ -221,10 +221,51 @@ TEST_CASE("a master's change reaches its slaves, its end ends them") {
   REQUIRE(next.start());
   CHECK(world.end_of(id).mtu == 1300);
 
+  // It is on its way: what became of it is told in a moment.
   world.links.masters.clear();
   CHECK(next.follow({.places = {{std::nullopt, kM0}}}).empty());
+  CHECK(next.state().slaves().size() == 1);
+  CHECK(next.follow({.places = {{std::nullopt, kM0}}, .left = {{kM0, Notices::Departure::removed}}}).empty());
   CHECK(next.state().slaves().empty());
   CHECK(world.datapath.held == Tables{});
+}
+
+TEST_CASE("a port waits for its master that is elsewhere, whoever noticed") {
+  World world;
+  const SlaveId id = world.add("web0", {prefix("10.0.0.5/24")});
+  const MasterLink link = std::exchange(world.links.masters, {}).at("m0");
+  const Tables before = world.datapath.held;
+  std::optional<Controller> next;
+  next.emplace(world.links, world.datapath, world.state_path);
+
+  SECTION("told by the kernel") {
+    REQUIRE(next->start());
+    world.links.masters.emplace("m0", link);
+    CHECK(next->follow({.places = {{std::nullopt, kM0}}}).empty());
+    world.links.masters.clear();
+    CHECK(
+        next->follow({.places = {{std::nullopt, kM0}}, .left = {{kM0, Notices::Departure::moved}}}).empty());
+  }
+  SECTION("found after notices were lost") {
+    world.links.masters.emplace("m0", link);
+    REQUIRE(next->start());
+    world.links.masters.clear();
+    CHECK(next->follow({.lost = true}).empty());
+  }
+  SECTION("found at start") {
+    REQUIRE(next->start());
+  }
+  CHECK(world.datapath.held == Tables{});
+  CHECK(is_away(next->state().slave(id)->master));
+
+  // Also for the daemon after that.
+  next.emplace(world.links, world.datapath, world.state_path);
+  REQUIRE(next->start());
+  CHECK(is_away(next->state().slave(id)->master));
+  world.links.masters.emplace("m0", link);
+  CHECK(next->follow({.places = {{std::nullopt, kM0}}}).empty());
+  CHECK(world.datapath.held == before);
+  CHECK(next->state().ports().size() == 1);
 }
 
 TEST_CASE("requests that name what is not there") {

@@ -556,3 +556,54 @@ TEST_CASE("slaves follow their master: rules 58, 59, 63") {
     CHECK(must_plan(state, ObserveMaster{IfIndex{77}, link}).changes.empty());
   }
 }
+
+TEST_CASE("a port whose master moves to another namespace waits for it") {
+  const State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  const Plan leave = must_plan(state, ObserveMaster{.master = kM0, .moved = true});
+  const State away = applied(state, leave);
+  const Port& port = away.ports().begin()->second;
+
+  SECTION("nothing is lost, nothing is steered, nobody has a carrier") {
+    CHECK(is_away(port.master));
+    CHECK(leave.durable);
+    CHECK(away.ports().size() == 1);
+    CHECK(away.slaves_of(port.master).size() == 2);
+    CHECK(away.slave(kWeb)->addresses.size() == 1);
+    CHECK(away.state_of(*away.slave(kWeb), away.slave(kWeb)->addresses[0]) == AddressState::inactive);
+    CHECK(tables_of(away) == Tables{});
+    CHECK(steps_of<step::Write<PortRow>>(leave).size() == 1);
+    REQUIRE(leave.attempts.size() == 2);
+    CHECK(std::get<step::SetUp>(leave.attempts[0]) == step::SetUp{kWeb, {{}, IfIndex{100}}, false});
+  }
+  SECTION("back under another number, with what was asked of the port meanwhile") {
+    const Slave& web = *away.slave(kWeb);
+    const State alone = applied(away, must_plan(away, DeleteSlave{away.slaves_of(port.master)[1]}));
+    const State routed = applied(alone, must_plan(alone, ChangeSlave{.id = kWeb, .mode = Mode::l3s}));
+    MasterLink link = m0();
+    link.ifindex = IfIndex{9};
+    const Plan back = must_plan(routed, ObserveMaster{port.master, link});
+    const State now = applied(routed, back);
+    CHECK(now.ports().size() == 1);
+    CHECK(now.port(IfIndex{9})->mode == Mode::l3s);
+    CHECK(now.slave(kWeb)->ends == web.ends);
+    CHECK(tables_of(now).addresses.contains({IfIndex{9}, ip("10.0.0.5")}));
+    REQUIRE(steps_of<step::SetRouted>(back).size() == 1);
+    CHECK(steps_of<step::SetRouted>(back)[0].routed);
+    CHECK(std::get<step::SetUp>(back.attempts[0]) == step::SetUp{kWeb, {{}, IfIndex{100}}, true});
+  }
+  SECTION("what a tenant takes meanwhile is learnt when the master can be asked") {
+    SlaveLink link = seen(*away.slave(kWeb));
+    link.addresses.push_back(prefix("10.0.0.6/24"));
+    CHECK(must_plan(away, Observe{kWeb, link}).changes.empty());
+    const auto refused = plan(away, AddAddress{kWeb, prefix("10.0.0.7/24")});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::no_such_master);
+  }
+  SECTION("its number is its own") {
+    State two = away;
+    Port other = port;
+    other.master = two.free_away();
+    CHECK(other.master != port.master);
+    CHECK(is_away(other.master));
+  }
+}

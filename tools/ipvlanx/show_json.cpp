@@ -79,7 +79,7 @@ Json ports(const ShownPorts& ports) {
   Json out = Json::array();
   for (const auto& port : ports) {
     out.push_back({{"master", port.master},
-                   {"ifindex", port.ifindex},
+                   {"ifindex", or_null(port.ifindex)},
                    {"mode", port.mode},
                    {"flag", port.flag},
                    {"mac", port.mac},

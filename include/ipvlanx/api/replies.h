@@ -43,7 +43,7 @@ struct PortOptionsReply {
 
 struct PortReply {
   std::string master;
-  std::uint32_t ifindex = 0;
+  std::optional<std::uint32_t> ifindex;  // null: the master is not in the host's namespace
   std::string mode;
   std::string flag;
   std::string mac;

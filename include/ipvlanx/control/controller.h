@@ -65,6 +65,9 @@ class Controller {
   void undo(Plan& plan, std::size_t failed);
   Result<void> refresh(SlaveId id, bool routes_too = false);
   Result<void> refresh_master(IfIndex master);
+  Result<void> part_from_master(IfIndex master, Notices::Departure departure);
+  void refresh_masters();
+  std::vector<SlaveId> find_masters();
   Result<void> keep_relay();
 
   Links& links_;

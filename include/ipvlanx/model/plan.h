@@ -106,10 +106,12 @@ struct Observe {
   bool routes_too = false;               // the kernel may have taken those by the host end
 };
 
-// The kernel shows the port's master like this now; nullopt: it is gone.
+// The kernel shows the port's master like this now; nullopt: it is gone. A port whose master
+// is away gets another number, and the master's when it is back.
 struct ObserveMaster {
-  IfIndex master{};
+  IfIndex master{};  // the port's
   std::optional<MasterLink> link = {};
+  bool moved = false;  // gone into another namespace
 };
 
 using Command = std::variant<AddSlave, ChangeSlave, DeleteSlave, AddAddress, DeleteAddress, ChangePort,

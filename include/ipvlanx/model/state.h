@@ -66,7 +66,7 @@ struct Slave {
 };
 
 struct Port {
-  IfIndex master{};
+  IfIndex master{};  // or a number from kFirstAway on: the port waits for an interface of its name
   IfName name;
   Mode mode = kDefaultMode;
   Flag flag = kDefaultFlag;
@@ -117,6 +117,8 @@ class State {
   std::uint32_t free_slot(IfIndex master) const;
   // One more than the largest slot in use by others than `without`.
   std::uint32_t slots(IfIndex master, std::optional<SlaveId> without = {}) const;
+  // A number for a port whose master is away.
+  IfIndex free_away() const;
   // The next id: counts up from the last new slave's and wraps, so that an id is
   // not soon reused.
   std::optional<SlaveId> free_id() const;

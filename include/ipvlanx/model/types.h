@@ -24,6 +24,10 @@ inline constexpr std::uint32_t kMaxSlaveId = 65533;
 // An interface's number within its network namespace. 0 is no interface.
 enum class IfIndex : std::uint32_t {};
 
+// The first of the numbers that ports have whose master is away: not in the host's namespace.
+// No interface can have them, the kernel's are positive ints.
+inline constexpr std::uint32_t kFirstAway = 0x8000'0000;
+
 // A network namespace as the host's namespace numbers it (rtnetlink's nsid).
 // No Nsid (std::nullopt in Netns): the host's namespace itself.
 enum class Nsid : std::int32_t {};
@@ -33,6 +37,10 @@ template <class E>
   requires std::is_enum_v<E>
 constexpr auto number(E value) {
   return static_cast<std::underlying_type_t<E>>(value);
+}
+
+constexpr bool is_away(IfIndex master) {
+  return number(master) >= kFirstAway;
 }
 
 // drivers/net/ipvlan: IPVLAN_MODE_*, and its flags as iproute2 names them.
@@ -71,6 +79,7 @@ struct MacAddress {
   auto operator<=>(const MacAddress&) const = default;
 };
 std::string to_string(const MacAddress& mac);
+Result<MacAddress> parse_mac(std::string_view text);  // as to_string() writes it
 
 enum class Family { ipv4 = 4, ipv6 = 6 };
 

@@ -2,6 +2,7 @@
 // What changes in any network namespace the host's has an nsid for.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,10 @@ namespace ipvlanx {
 struct Notices {
   std::vector<Place> places = {};  // each once
   bool lost = false;               // ENOBUFS: look everywhere
+  // Interfaces that left the host's namespace, for another one or for good. The first may
+  // be back.
+  enum class Departure { moved, removed };
+  std::map<IfIndex, Departure> left = {};
 };
 
 // One rtnetlink socket with NETLINK_LISTEN_ALL_NSID (CAP_NET_BROADCAST), groups
