@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
 from dataclasses import dataclass
 from typing import Iterator
 
@@ -159,6 +160,7 @@ class Nftables:
         self._add("postrouting", f"{self._family} saddr {source} snat to {to}")
 
     def help_ftp(self) -> None:
+        load_ftp_nat()
         nft(
             self._space,
             f"""table {self._family} fw {{
@@ -169,6 +171,11 @@ class Nftables:
                 }}
             }}""",
         )
+
+
+def load_ftp_nat() -> None:
+    """Where it is a module: the helper brings what reads addresses, not what translates them."""
+    subprocess.run(["modprobe", "-q", "nf_nat_ftp"], check=False)
 
 
 class LegacyIptables:
@@ -216,6 +223,7 @@ class LegacyIptables:
         self._add("POSTROUTING", f"-s {source} -j SNAT --to-source {to}", "nat")
 
     def help_ftp(self) -> None:
+        load_ftp_nat()
         self._add("PREROUTING", "-p tcp --dport 21 -j CT --helper ftp", "raw")
 
 

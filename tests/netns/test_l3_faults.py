@@ -19,7 +19,8 @@ from scapy.packet import Raw
 from ipvlanx import EXTERNAL, FAMILIES, HOST
 from netfilter import forget_flows, nft, tracking
 from routed import (
-    A, B, FAR, LENGTHS, ROUTED_MODES, SECOND, Routed, default_routes, read_sysctl,
+    A, B, FAR, LENGTHS, ROUTED_MODES, SECOND, Routed, default_routes, has_force_forwarding,
+    read_sysctl,
 )  # fmt: skip
 from space import SLOW, Netns, eventually, family_of, ping_lost, ping_ok, tcp_exchange
 from wire import Capture, Sender, carrying
@@ -42,18 +43,20 @@ def is_well(routed: Routed) -> None:
 
 
 def error_of(client: Netns, address: str) -> int | None:
-    """The ICMP error that a datagram is answered with, as its sender is told."""
+    """The ICMP error that a datagram is answered with, as its sender is told. The kernel sends
+    few of them in a second: who gets none asks again."""
     with client.socket(family_of(address), socket.SOCK_DGRAM) as mouth:
-        mouth.settimeout(3 * SLOW)
+        mouth.settimeout(1)
         mouth.setsockopt(*RECEIVE_ERRORS[family_of(address)], 1)
         mouth.connect((address, 9))
-        mouth.send(MARK)
-        try:
-            mouth.recv(100)
-        except TimeoutError:
-            return None
-        except OSError as error:
-            return error.errno
+        for _ in range(int(3 * SLOW)):
+            try:
+                mouth.send(MARK)
+                mouth.recv(100)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                return error.errno
     return None
 
 
@@ -73,7 +76,10 @@ def test_no_route(routed: Routed, mode: str) -> None:
         routed.host.ip(f"-{family} route del prohibit {FAR[family]}")
         routed.host.ip(f"-{family} route add default via {EXTERNAL[family]}")
         ping_ok(a.netns, FAR[family])
-    assert routed.drops(a) == {}
+    drops = routed.drops(a)
+    if not has_force_forwarding(routed.host):
+        drops.pop("host", None)  # a router on all interfaces, it tells of groups on its ends
+    assert drops == {}
 
 
 @by_mode
@@ -229,7 +235,9 @@ def test_each_port_has_its_own_slave_of_an_address(routed: Routed, mode: str, fa
     ping_ok(other, SECOND[family])
     routed.daemon.cli("port del m0")
     ping_ok(routed.second, address)
-    assert not answered(routed.external, address)
+    # Where IPv6 is forwarded everywhere, the host forwards it from there to the other one.
+    if family == 4 or has_force_forwarding(routed.host):
+        assert not answered(routed.external, address)
 
 
 # ------------------------------------------------- a slave in the host's own namespace
