@@ -35,6 +35,9 @@ Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, c
     request.put_text(IFLA_IFNAME, name.str());
     request.put_bytes(IFLA_ADDRESS, pair.mac.bytes);
     request.put_u32(IFLA_MTU, mtu);
+    // Else a veth gets one for each CPU, and waits for all of them to give up all but one.
+    request.put_u32(IFLA_NUM_TX_QUEUES, 1);
+    request.put_u32(IFLA_NUM_RX_QUEUES, 1);
   };
 
   put_end(host_end_name(pair.slave), host_end_mtu(pair.mtu));
