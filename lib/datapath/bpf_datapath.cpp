@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -102,6 +103,12 @@ void add(Traffic& sum, const ipvx_traffic& part) {
   sum.bytes += part.bytes;
   sum.multicast += part.multicast;
   sum.dropped += part.dropped;
+}
+
+// Its number may be a stranger's by now; its name says so.
+bool is_host_end(std::uint32_t interface, SlaveId slave) {
+  char name[IF_NAMESIZE];
+  return ::if_indextoname(interface, name) && host_end_name(slave).str() == name;
 }
 
 class BpfDatapath final : public Datapath {
@@ -218,12 +225,8 @@ class BpfDatapath final : public Datapath {
   Hook master_rx(IfIndex master) const {
     return {master, Direction::ingress, pins_.link(master, "master_rx")};
   }
-  Hook slave_tx(IfIndex host_end) const {
-    return {host_end, Direction::ingress, pins_.link(host_end, "slave_tx")};
-  }
-  Hook slave_rx(IfIndex host_end) const {
-    return {host_end, Direction::egress, pins_.link(host_end, "slave_rx")};
-  }
+  static Hook slave_tx(IfIndex host_end) { return {host_end, Direction::ingress}; }
+  static Hook slave_rx(IfIndex host_end) { return {host_end, Direction::egress}; }
 
   Result<void> attach_master(IfIndex master) {
     return hooks_.attach(master_rx(master), bpf_program__fd(skeleton_->progs.ipvx_master_rx));

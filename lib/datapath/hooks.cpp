@@ -121,7 +121,7 @@ Hooks Hooks::probe(int program_fd) {
 }
 
 Hooks::Kind Hooks::kind_of(const Hook& hook) const {
-  return hook.direction == Direction::ingress ? ingress_ : Kind::clsact;
+  return hook.pin.empty() ? Kind::clsact : pinned_;
 }
 
 Result<void> Hooks::attach(const Hook& hook, int program_fd) const {

@@ -10,18 +10,18 @@ namespace ipvlanx {
 
 enum class Direction { ingress, egress };
 
-// A place for one program: where, and the path of the link's pin.
+// A place for one program: where, and the path of the link's pin; without one it is a filter.
 struct Hook {
   IfIndex interface{};
   Direction direction{};
-  std::string pin;
+  std::string pin = {};
 };
 
-// TCX links where the kernel has them (6.6 and later), pinned; else, and at egress, clsact
-// filters with a priority and handle of our own. Other people's programs stay.
+// With a pin: a TCX link, where the kernel has them (6.6 and later). Else clsact filters with
+// a priority and handle of our own. Other people's programs stay.
 //
-// A TCX attachment waits for all CPUs, some 10 ms. At egress programs come and go with a
-// live change of a port's mode, for all its slaves.
+// To come and to go a TCX program waits for all CPUs, some 10 ms each, and all of the
+// machine's rtnetlink with it: for the few interfaces that are not a slave's own.
 class Hooks {
  public:
   // Asks the kernel with one of our programs.
@@ -37,9 +37,9 @@ class Hooks {
 
  private:
   enum class Kind { tcx, clsact };
-  explicit Hooks(Kind ingress) : ingress_(ingress) {}
+  explicit Hooks(Kind pinned) : pinned_(pinned) {}
   Kind kind_of(const Hook& hook) const;
-  Kind ingress_;
+  Kind pinned_;
 };
 
 }  // namespace ipvlanx
