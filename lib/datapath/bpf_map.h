@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -52,10 +54,17 @@ class BpfMap {
   }
 
  protected:
+  // With BPF_NOEXIST, one that is there stays as it is.
   Result<void> update(const Key& key, const void* value, std::uint64_t flags) {
-    if (bpf_map_update_elem(fd_, &key, value, flags) < 0) {
+    // Entries come from a stock that the kernel refills behind our back: with many in a row
+    // it may have run out, for a moment.
+    constexpr int kAttempts = 100;
+    constexpr std::chrono::milliseconds kPause{1};
+    for (int attempt = 1; bpf_map_update_elem(fd_, &key, value, flags) < 0; ++attempt) {
+      if (errno == EEXIST && flags == BPF_NOEXIST) return {};
       if (errno == E2BIG || errno == ENOSPC) return fail(Errc::map_full, fmt::format("{} is full", name_));
-      return error("update");
+      if (errno != ENOMEM || attempt == kAttempts) return error("update");
+      std::this_thread::sleep_for(kPause);
     }
     return {};
   }
@@ -80,12 +89,7 @@ class PerCpuMap : public BpfMap<Key, Value> {
   // A new entry of zeros; one that is there keeps counting.
   Result<void> start(const Key& key) {
     const std::vector<Value> zeros(cpus_);
-    if (bpf_map_update_elem(this->fd_, &key, zeros.data(), BPF_NOEXIST) < 0 && errno != EEXIST) {
-      if (errno == E2BIG || errno == ENOSPC)
-        return fail(Errc::map_full, fmt::format("{} is full", this->name_));
-      return this->error("update");
-    }
-    return {};
+    return this->update(key, zeros.data(), BPF_NOEXIST);
   }
 
   // One value for each CPU, or none when there is no such entry.
