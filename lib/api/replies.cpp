@@ -36,7 +36,7 @@ PortReply port_reply(const State& state, const Port& port) {
           .mac = to_string(port.mac),
           .mtu = port.mtu,
           .options = {.strict_private = port.strict_private},
-          .slaves = static_cast<std::uint32_t>(state.slaves_of(port.master).size())};
+          .slaves = static_cast<std::uint32_t>(state.count_slaves(port.master))};
 }
 
 }  // namespace ipvlanx::api

@@ -11,15 +11,14 @@ namespace {
 
 // The addresses a slave had steered to it when the daemon before us ended come
 // first, so that no conflict changes hands by a restart; those of the API next.
-std::vector<Address> known_addresses(const SavedSlave& saved, const SlaveLink& link, const Tables& tables) {
-  std::vector<Address> addresses;
+AddressList known_addresses(const SavedSlave& saved, const SlaveLink& link, const Tables& tables) {
+  AddressList addresses;
   for (const Prefix& prefix : saved.addresses) addresses.push_back({prefix, Origin::api});
   if (saved.addr_policy == AddrPolicy::static_) return addresses;
   for (const Prefix& prefix : link.addresses) {
     const auto row = tables.addresses.find({saved.master, prefix.address});
     const bool ours = row != tables.addresses.end() && row->second.slave == saved.id;
-    const auto same = [&](const Address& own) { return own.prefix.address == prefix.address; };
-    if (ours && std::ranges::none_of(addresses, same)) addresses.push_back({prefix, Origin::learnt});
+    if (ours && !addresses.find(prefix.address)) addresses.push_back({prefix, Origin::learnt});
   }
   return addresses;
 }
@@ -111,7 +110,7 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
   }
   state.set_last_id(saved->last_id);
   for (const auto& [master, port] : std::map{state.ports()}) {
-    if (!port.kept && state.slaves_of(master).empty()) state.drop_port(master);
+    if (!port.kept && state.count_slaves(master) == 0) state.drop_port(master);
   }
 
   const Tables wanted = tables_of(state);

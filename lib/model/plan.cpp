@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <span>
 
 namespace ipvlanx {
 
@@ -84,13 +85,34 @@ struct Image {
   const Slave* slave;
 };
 
+void enter(std::set<AddressKey>& keys, const Slave& slave, std::span<const Address> addresses) {
+  for (const Address& address : addresses) keys.insert({slave.master, address.prefix.address});
+}
+
 std::set<AddressKey> addresses_of(const Image& image) {
   std::set<AddressKey> keys;
-  if (image.slave) {
-    for (const Address& address : image.slave->addresses) {
-      keys.insert({image.slave->master, address.prefix.address});
-    }
+  if (image.slave) enter(keys, *image.slave, image.slave->addresses);
+  return keys;
+}
+
+// Whether a row of an address that stays may differ.
+bool steer_alike(const Image& before, const Image& after) {
+  return before.slave && after.slave && *before.port == *after.port &&
+         before.slave->ends == after.slave->ends && before.slave->up == after.slave->up;
+}
+
+// The addresses whose rows may differ between two images: where one address among thousands
+// comes or goes, that one.
+std::set<AddressKey> concerned(const Image& before, const Image& after) {
+  if (!steer_alike(before, after)) {
+    std::set<AddressKey> keys = addresses_of(before);
+    keys.merge(addresses_of(after));
+    return keys;
   }
+  std::set<AddressKey> keys;
+  const auto changed = AddressList::difference(before.slave->addresses, after.slave->addresses);
+  enter(keys, *before.slave, changed.before);
+  enter(keys, *after.slave, changed.after);
   return keys;
 }
 
@@ -135,8 +157,11 @@ void tell_addresses(Plan& plan, const State& state, const Slave* before, const S
     plan.events.back().address = to_string(address);
     return plan.events.back();
   };
+  static const AddressList none;
+  const auto changed =
+      AddressList::difference(before ? before->addresses : none, after ? after->addresses : none);
   if (before) {
-    for (const Address& old : before->addresses) {
+    for (const Address& old : changed.before) {
       const IpAddress& ip = old.prefix.address;
       if (after && after->find(ip)) continue;
       tell(EventType::address_removed, *before, ip);
@@ -147,7 +172,7 @@ void tell_addresses(Plan& plan, const State& state, const Slave* before, const S
     }
   }
   if (!after) return;
-  for (const Address& now : after->addresses) {
+  for (const Address& now : changed.after) {
     const IpAddress& ip = now.prefix.address;
     const Address* old = before ? before->find(ip) : nullptr;
     if (old && old->refusal == now.refusal) continue;
@@ -225,8 +250,7 @@ bool is_routed(const Port& port) {
 
 // The whole plan of a command about one slave.
 Plan turn(const State& state, SlaveId id, const Image& before, const Image& after, std::vector<Step> links) {
-  std::set<AddressKey> keys = addresses_of(before);
-  keys.merge(addresses_of(after));
+  const std::set<AddressKey> keys = concerned(before, after);
   Difference tables = difference(rows(state, id, before, keys), rows(state, id, after, keys));
   Plan plan{.steps = in_order(std::move(tables), std::move(links)), .slave = id};
   if (before.slave && after.slave && is_routed(*before.port) != is_routed(*after.port)) {
@@ -265,7 +289,7 @@ Plan change(const State& state, const Slave& before, const Slave& after, std::ve
 Plan removal(const State& state, const Slave& slave, std::vector<Step> links) {
   const Port& port = *state.port(slave.master);
   Port after = port;
-  if (state.slaves_of(port.master).size() == 1) {
+  if (state.count_slaves(port.master) == 1) {
     if (!port.kept) return turn(state, slave.id, {&port, &slave}, {nullptr, nullptr}, std::move(links));
     after.mode = kDefaultMode;
     after.flag = kDefaultFlag;
@@ -296,7 +320,7 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
   port.mtu = link.mtu;
   const Mode mode = command.mode.value_or(port.mode);
   const Flag flag = command.flag.value_or(port.flag);
-  if (auto may = may_set_mode(port, state.slaves_of(link.ifindex).size(), mode, flag); !may) {
+  if (auto may = may_set_mode(port, state.count_slaves(link.ifindex), mode, flag); !may) {
     return std::unexpected(may.error());
   }
   port.mode = mode;
@@ -335,10 +359,6 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
   return turn(state, *id, {port_before, nullptr}, {&port, &slave}, std::move(links));
 }
 
-void forget_learnt(Slave& slave) {
-  std::erase_if(slave.addresses, [](const Address& address) { return address.origin == Origin::learnt; });
-}
-
 step::Move::Station station(Netns netns, const Slave& slave) {
   step::Move::Station station{.netns = netns, .addresses = {}, .up = slave.up};
   for (const Address& address : slave.addresses) station.addresses.push_back(address.prefix);
@@ -359,7 +379,7 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
 
   const Mode mode = command.mode.value_or(port.mode);
   const Flag flag = command.flag.value_or(port.flag);
-  if (auto may = may_set_mode(port, state.slaves_of(port.master).size() - 1, mode, flag); !may) {
+  if (auto may = may_set_mode(port, state.count_slaves(port.master) - 1, mode, flag); !may) {
     return std::unexpected(may.error());
   }
   port.mode = mode;
@@ -369,7 +389,7 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
   if (command.max_addresses) after.max_addresses = *command.max_addresses;
   const Place& place = before.ends.container_end;
   const bool moves = command.netns && *command.netns != place.netns;
-  if (moves || after.addr_policy == AddrPolicy::static_) forget_learnt(after);
+  if (moves || after.addr_policy == AddrPolicy::static_) after.addresses.erase(Origin::learnt);
   // As with the kernel's ipvlan, it arrives down unless told otherwise.
   after.up = command.up.value_or(before.up && !moves);
 
@@ -407,7 +427,7 @@ Result<Plan> plan_one(const State& state, const AddAddress& command) {
   const bool owned = owner(state, {before.master, ip}, before.id, &before) == &before;
   if (owned) {
     // There already: from now on the API says so, too.
-    std::ranges::find(after.addresses, *before.find(ip))->origin = Origin::api;
+    after.addresses.set_origin(ip, Origin::api);
     return change(state, before, after, {});
   }
   if (is_away(before.master)) {
@@ -434,7 +454,7 @@ Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
   }
   const step::RemoveAddress remove{before.id, before.ends.container_end, address->prefix};
   Slave after = before;
-  std::erase(after.addresses, *address);
+  after.addresses.erase(command.address);
   return change(state, before, after, {remove});
 }
 
@@ -444,7 +464,7 @@ void renumber_slaves(Plan& plan, const State& state, const Port& before, const P
   for (const SlaveId id : state.slaves_of(before.master)) {
     Slave slave = *state.slave(id);
     slave.master = after.master;
-    forget_learnt(slave);
+    slave.addresses.erase(Origin::learnt);
     tell_addresses(plan, state, state.slave(id), &slave);
     plan.changes.emplace_back(std::move(slave));
   }
@@ -562,8 +582,8 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
 
 // What the interface says of a slave's addresses (rule 43). Addresses of the API
 // stay whatever the interface says; learnt ones come and go with it.
-std::vector<Address> observed_addresses(const Slave& slave, const std::vector<Prefix>& seen,
-                                        const std::vector<IpAddress>& reserved) {
+AddressList observed_addresses(const Slave& slave, const std::vector<Prefix>& seen,
+                               const std::vector<IpAddress>& reserved) {
   std::vector<Address> addresses;
   const auto learn = [&](const Prefix& prefix, bool is_reserved) {
     const bool full = addresses.size() >= slave.max_addresses;
@@ -573,19 +593,21 @@ std::vector<Address> observed_addresses(const Slave& slave, const std::vector<Pr
                                      : Refusal::none});
   };
 
+  std::map<IpAddress, const Prefix*> present;
+  for (const Prefix& prefix : seen) present.emplace(prefix.address, &prefix);
   for (const Address& old : slave.addresses) {
-    const auto now = std::ranges::find(seen, old.prefix.address, &Prefix::address);
+    const auto now = present.find(old.prefix.address);
     if (old.origin == Origin::api) {
       addresses.push_back(old);
-    } else if (now != seen.end()) {
-      learn(*now, old.refusal == Refusal::reserved);
+    } else if (now != present.end()) {
+      learn(*now->second, old.refusal == Refusal::reserved);
     }
   }
   for (const Prefix& prefix : seen) {
-    const auto same = [&](const Address& own) { return own.prefix.address == prefix.address; };
-    if (std::ranges::none_of(addresses, same)) learn(prefix, is_reserved(reserved, prefix.address));
+    const bool is_new = !slave.find(prefix.address) && present.at(prefix.address) == &prefix;
+    if (is_new) learn(prefix, is_reserved(reserved, prefix.address));
   }
-  return addresses;
+  return AddressList{std::move(addresses)};
 }
 
 // The link-local address an interface makes from its MAC: of the port's shared MAC
@@ -639,9 +661,10 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
   }
   if (moved) {
     // The kernel took all addresses away: those of the API come back.
+    std::set<IpAddress> present;
+    for (const Prefix& prefix : seen) present.insert(prefix.address);
     for (const Address& address : after.addresses) {
-      const bool there = std::ranges::find(seen, address.prefix.address, &Prefix::address) != seen.end();
-      if (address.origin == Origin::api && !there) {
+      if (address.origin == Origin::api && !present.contains(address.prefix.address)) {
         plan.attempts.emplace_back(step::AssignAddress{before.id, link.place, address.prefix});
       }
     }

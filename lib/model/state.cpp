@@ -28,10 +28,6 @@ bool claims(const Slave& slave, const IpAddress& address) {
 
 }  // namespace
 
-std::string_view to_string(Origin origin) {
-  return origin == Origin::api ? "api" : "learnt";
-}
-
 std::string_view to_string(AddressState state) {
   switch (state) {
     case AddressState::active:
@@ -42,12 +38,6 @@ std::string_view to_string(AddressState state) {
       return "inactive";
   }
   return "inactive";
-}
-
-const Address* Slave::find(const IpAddress& address) const {
-  const auto it =
-      std::ranges::find_if(addresses, [&](const Address& own) { return own.prefix.address == address; });
-  return it == addresses.end() ? nullptr : &*it;
 }
 
 const Port* State::port(IfIndex master) const {
@@ -78,9 +68,14 @@ const Slave* State::slave_of_host_end(IfIndex host_end) const {
 std::vector<SlaveId> State::slaves_of(IfIndex master) const {
   std::vector<SlaveId> ids;
   if (const auto* slots = find_in(slots_, master)) {
-    for (const auto& [slot, id] : *slots) ids.push_back(id);
+    for (const auto& [slot, id] : slots->used) ids.push_back(id);
   }
   return ids;
+}
+
+std::size_t State::count_slaves(IfIndex master) const {
+  const auto* slots = find_in(slots_, master);
+  return slots ? slots->used.size() : 0;
 }
 
 const std::vector<SlaveId>& State::claimants(const AddressKey& key) const {
@@ -96,20 +91,15 @@ AddressState State::state_of(const Slave& slave, const Address& address) const {
 }
 
 std::uint32_t State::free_slot(IfIndex master) const {
-  std::uint32_t free = 0;
-  if (const auto* slots = find_in(slots_, master)) {
-    for (const auto& [slot, id] : *slots) {
-      if (slot != free) break;
-      ++free;
-    }
-  }
-  return free;
+  const auto* slots = find_in(slots_, master);
+  if (!slots) return 0;
+  return slots->gaps.empty() ? slots->end() : *slots->gaps.begin();
 }
 
 std::uint32_t State::slots(IfIndex master, std::optional<SlaveId> without) const {
   const auto* slots = find_in(slots_, master);
   if (!slots) return 0;
-  for (const auto& [slot, id] : std::views::reverse(*slots)) {
+  for (const auto& [slot, id] : std::views::reverse(slots->used)) {
     if (id != without) return slot + 1;
   }
   return 0;
@@ -128,6 +118,18 @@ std::optional<SlaveId> State::free_id() const {
   return std::nullopt;
 }
 
+void State::Slots::take(std::uint32_t slot, SlaveId id) {
+  for (std::uint32_t gap = end(); gap < slot; ++gap) gaps.insert(gap);
+  gaps.erase(slot);
+  used[slot] = id;
+}
+
+void State::Slots::leave(std::uint32_t slot) {
+  used.erase(slot);
+  gaps.insert(slot);
+  gaps.erase(gaps.lower_bound(end()), gaps.end());
+}
+
 void State::put(Port port) {
   ports_.insert_or_assign(port.master, std::move(port));
 }
@@ -138,29 +140,31 @@ void State::drop_port(IfIndex master) {
 
 void State::put(Slave slave) {
   if (const Slave* before = this->slave(slave.id)) {
-    release(*before, &slave);
+    const auto changed = AddressList::difference(before->addresses, slave.addresses);
+    release(*before, changed.before, &slave);
+    claim(slave, changed.after);
   } else {
     last_id_ = slave.id;
+    claim(slave, slave.addresses);
   }
-  claim(slave);
   const SlaveId id = slave.id;
   slaves_.insert_or_assign(id, std::move(slave));
 }
 
 void State::drop(SlaveId id) {
   if (const Slave* before = slave(id)) {
-    release(*before, nullptr);
+    release(*before, before->addresses, nullptr);
     slaves_.erase(id);
   }
 }
 
-// Enters a slave into every index; addresses it had already keep their place in
-// the queue.
-void State::claim(const Slave& slave) {
-  slots_[slave.master][slave.slot] = slave.id;
+// Enters a slave into every index, with these of its addresses; one it had already keeps
+// its place in the queue.
+void State::claim(const Slave& slave, std::span<const Address> addresses) {
+  slots_[slave.master].take(slave.slot, slave.id);
   by_place_[slave.ends.container_end] = slave.id;
   by_host_end_[slave.ends.host_end] = slave.id;
-  for (const Address& address : slave.addresses) {
+  for (const Address& address : addresses) {
     if (address.refusal != Refusal::none) continue;
     auto& ids = claims_[{slave.master, address.prefix.address}];
     if (std::ranges::find(ids, slave.id) == ids.end()) ids.push_back(slave.id);
@@ -168,15 +172,15 @@ void State::claim(const Slave& slave) {
 }
 
 // Takes out of the indexes what `next`, the slave's next version, does not enter
-// again.
-void State::release(const Slave& slave, const Slave* next) {
+// again; with these of its addresses.
+void State::release(const Slave& slave, std::span<const Address> addresses, const Slave* next) {
   auto& slots = slots_[slave.master];
-  slots.erase(slave.slot);
-  if (slots.empty()) slots_.erase(slave.master);
+  slots.leave(slave.slot);
+  if (slots.used.empty()) slots_.erase(slave.master);
   erase_own(by_place_, slave.ends.container_end, slave.id);
   erase_own(by_host_end_, slave.ends.host_end, slave.id);
-  for (const Address& address : slave.addresses) {
-    if (next && next->master == slave.master && claims(*next, address.prefix.address)) continue;
+  for (const Address& address : addresses) {
+    if (next && claims(*next, address.prefix.address)) continue;
     const auto it = claims_.find({slave.master, address.prefix.address});
     if (it == claims_.end()) continue;
     std::erase(it->second, slave.id);

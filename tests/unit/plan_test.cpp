@@ -230,7 +230,7 @@ TEST_CASE("a slave that is down owns its addresses, but nothing steers: rule 47"
   const State after = applied(state, must_plan(state, Observe{kWeb, down, {}}));
   CHECK(tables_of(after).addresses.empty());
   CHECK(tables_of(after).members.empty());
-  CHECK(after.state_of(*after.slave(kWeb), after.slave(kWeb)->addresses[0]) == AddressState::inactive);
+  CHECK(after.state_of(*after.slave(kWeb), after.slave(kWeb)->addresses.begin()[0]) == AddressState::inactive);
 }
 
 TEST_CASE("a duplicate from inside a namespace: the first owner keeps the traffic") {
@@ -244,7 +244,7 @@ TEST_CASE("a duplicate from inside a namespace: the first owner keeps the traffi
   CHECK(conflict.events[1].owner == kWeb);
   CHECK(steps_of<step::Write<AddressRow>>(conflict).empty());
   state = applied(state, conflict);
-  CHECK(state.state_of(*state.slave(kDb), state.slave(kDb)->addresses[0]) == AddressState::conflict);
+  CHECK(state.state_of(*state.slave(kDb), state.slave(kDb)->addresses.begin()[0]) == AddressState::conflict);
 
   SECTION("and the second one has it in one step when the first gives it up") {
     const Plan heir = must_plan(state, DeleteAddress{kWeb, ip("10.0.0.5")});
@@ -291,7 +291,7 @@ TEST_CASE("policy static: only the API's addresses steer") {
   link.addresses = {prefix("10.0.0.6/24")};
   const State after = applied(state, must_plan(state, Observe{kWeb, link, {}}));
   REQUIRE(after.slave(kWeb)->addresses.size() == 1);
-  CHECK(to_string(after.slave(kWeb)->addresses[0].prefix) == "10.0.0.5/24");
+  CHECK(to_string(after.slave(kWeb)->addresses.begin()[0].prefix) == "10.0.0.5/24");
 }
 
 TEST_CASE("link-local addresses made from the shared MAC are not learnt but replaced: rule 48") {

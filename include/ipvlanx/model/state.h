@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "ipvlanx/model/address_list.h"
 #include "ipvlanx/model/types.h"
 
 namespace ipvlanx {
@@ -31,19 +34,6 @@ struct Ends {
   auto operator<=>(const Ends&) const = default;
 };
 
-enum class Origin { api, learnt };
-std::string_view to_string(Origin origin);
-
-// Why an address of a slave does not steer although the slave has it.
-enum class Refusal { none, reserved, too_many };
-
-struct Address {
-  Prefix prefix;
-  Origin origin = Origin::learnt;
-  Refusal refusal = Refusal::none;
-  bool operator==(const Address&) const = default;
-};
-
 // What an address does, as the API says it.
 enum class AddressState { active, conflict, inactive };
 std::string_view to_string(AddressState state);
@@ -59,9 +49,9 @@ struct Slave {
   std::uint32_t slot = 0;  // in the port's list for broadcasts
   AddrPolicy addr_policy = AddrPolicy::learn;
   std::uint32_t max_addresses = kDefaultMaxAddresses;
-  std::vector<Address> addresses = {};  // in the order they came, one per IP address
+  AddressList addresses = {};
 
-  const Address* find(const IpAddress& address) const;
+  const Address* find(const IpAddress& address) const { return addresses.find(address); }
   bool operator==(const Slave&) const = default;
 };
 
@@ -107,6 +97,7 @@ class State {
   const Slave* slave_at(const Place& container_end) const;
   const Slave* slave_of_host_end(IfIndex host_end) const;
   std::vector<SlaveId> slaves_of(IfIndex master) const;
+  std::size_t count_slaves(IfIndex master) const;
 
   // The slaves that have this address, first come first: the first one owns it,
   // the others wait.
@@ -126,17 +117,27 @@ class State {
   void set_last_id(SlaveId id) { last_id_ = id; }
 
   void put(Port port);
-  void put(Slave slave);
+  void put(Slave slave);  // one that is there stays on its master
   void drop(SlaveId id);
   void drop_port(IfIndex master);
 
  private:
-  void claim(const Slave& slave);
-  void release(const Slave& slave, const Slave* next);
+  // The slots of one master: none is looked for among thousands.
+  struct Slots {
+    std::map<std::uint32_t, SlaveId> used;
+    std::set<std::uint32_t> gaps;  // below the last one in use
+
+    std::uint32_t end() const { return used.empty() ? 0 : used.rbegin()->first + 1; }
+    void take(std::uint32_t slot, SlaveId id);
+    void leave(std::uint32_t slot);
+  };
+
+  void claim(const Slave& slave, std::span<const Address> addresses);
+  void release(const Slave& slave, std::span<const Address> addresses, const Slave* next);
 
   std::map<IfIndex, Port> ports_;
   std::map<SlaveId, Slave> slaves_;
-  std::map<IfIndex, std::map<std::uint32_t, SlaveId>> slots_;  // by master
+  std::map<IfIndex, Slots> slots_;  // by master
   std::map<Place, SlaveId> by_place_;
   std::map<IfIndex, SlaveId> by_host_end_;
   std::unordered_map<AddressKey, std::vector<SlaveId>> claims_;
