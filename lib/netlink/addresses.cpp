@@ -77,6 +77,14 @@ Answer<void> add_address(NetlinkSocket& socket, IfIndex ifindex, const Prefix& p
 }
 
 Answer<void> remove_address(NetlinkSocket& socket, IfIndex ifindex, const Prefix& key) {
+  const auto gone = [](const Answer<void>& removed) {
+    const int error = removed ? 0 : removed.error().number;
+    return error == EADDRNOTAVAIL || error == ENODEV;
+  };
+  const auto plain = socket.tell(
+      change(RTM_DELADDR, 0, ifindex, {.local = key.address, .peer = key.address, .length = key.length}, 0));
+  if (plain || !gone(plain)) return plain;
+
   // The kernel wants to hear the local address too, which the key of a
   // point-to-point address is not.
   const auto addresses = read_addresses(socket, {.netns = std::nullopt, .ifindex = ifindex});
@@ -87,8 +95,7 @@ Answer<void> remove_address(NetlinkSocket& socket, IfIndex ifindex, const Prefix
   for (const auto& address : *addresses) {
     if (address.key() != key) continue;
     const auto removed = socket.tell(change(RTM_DELADDR, 0, ifindex, address, 0));
-    if (removed || removed.error().number == EADDRNOTAVAIL || removed.error().number == ENODEV) continue;
-    return std::unexpected(removed.error());
+    if (!removed && !gone(removed)) return removed;
   }
   return {};
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <tuple>
 
 #include "addresses.h"
@@ -49,10 +50,6 @@ IfName presentable(std::string text) {
   }
   const auto name = IfName::parse(text);
   return name ? *name : *IfName::parse("?");
-}
-
-bool has(const std::vector<Prefix>& prefixes, const Prefix& wanted) {
-  return std::ranges::find(prefixes, wanted) != prefixes.end();
 }
 
 // The kernel's way to say that an interface, or the namespace with this nsid, is gone.
@@ -193,7 +190,11 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   if (pair.routed) {
     if (auto done = forward_from(host_end->ifindex, true); !done) return std::unexpected(done.error());
   }
-  const auto separated = separate_link_locals(*container_end, pair.slave, pair.mac);
+  // It is down, so it has no addresses yet.
+  const auto separated = within(container_end->netns, [&](NetlinkSocket& socket) {
+    return done(set_addr_gen_mode(socket, container_end->ifindex, IN6_ADDR_GEN_MODE_RANDOM),
+                fmt::format("make the link-local addresses of {} distinct", describe(*container_end)));
+  });
   if (!separated) return std::unexpected(separated.error());
   return Ends{.host_end = host_end->ifindex, .container_end = *container_end};
 }
@@ -276,9 +277,10 @@ Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
                     .mac = there->mac,
                     .mtu = there->mtu,
                     .up = there->up};
+    std::set<Prefix> keys;
     for (const auto& address : *addresses) {
       const auto key = address.key();
-      if (!address.dad_failed && !has(slave.addresses, key)) slave.addresses.push_back(key);
+      if (!address.dad_failed && keys.insert(key).second) slave.addresses.push_back(key);
     }
     return slave;
   }
