@@ -13,56 +13,21 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
-import socket
 import statistics
-import struct
 import time
 from pathlib import Path
 
 import pytest
 
+from addresser import Addresser
 from ipvlanx import EXTERNAL, FAMILIES, HOST, Slave, Topology, slave_addresses
 from maps import address_key
-from space import Netns, eventually, ping_lost, ping_ok
+from space import eventually, ping_lost, ping_ok
 from wire import Capture
 
 by_family = pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"])
 A, B = slave_addresses(0), slave_addresses(1)
 LIMIT = 0.100  # seconds, of learning and forgetting
-
-# rtnetlink
-RTM_NEWADDR, RTM_DELADDR = 20, 21
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE = 1, 4, 0x400
-IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
-IFA_F_NODAD = 2
-
-
-class Addresser:
-    """`ip addr add` and `del` without the cost of starting a process."""
-
-    def __init__(self, netns: Netns, interface: str) -> None:
-        self._socket = netns.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-        self._ifindex = netns.link(interface)["ifindex"]
-
-    def _request(self, message: int, address: str) -> None:
-        parsed = ipaddress.ip_address(address)
-        family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
-        bits = parsed.max_prefixlen
-        body = struct.pack("=BBBBI", family, bits, IFA_F_NODAD, 0, self._ifindex)
-        for kind in (IFA_LOCAL, IFA_ADDRESS):
-            body += struct.pack("=HH", 4 + len(parsed.packed), kind) + parsed.packed
-        flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE
-        header = struct.pack("=IHHII", 16 + len(body), message, flags, 1, 0)
-        self._socket.send(header + body)
-        reply = self._socket.recv(4096)
-        (error,) = struct.unpack_from("=i", reply, 16)
-        assert error == 0, os.strerror(-error)
-
-    def add(self, address: str) -> None:
-        self._request(RTM_NEWADDR, address)
-
-    def delete(self, address: str) -> None:
-        self._request(RTM_DELADDR, address)
 
 
 @by_family
@@ -175,6 +140,21 @@ def test_a_duplicate_by_the_api_is_refused(pair: Topology, family: int) -> None:
     assert len(pair.daemon.get("/v1/slaves")) == 2
 
 
+def test_an_address_of_a_slave_that_is_down_is_taken_all_the_same(pair: Topology) -> None:
+    """Rule 44: on any slave of the port, up or down."""
+    a, b = pair.slaves
+    a.ip("link set {} down")
+    pair.wait_steered(None, A[4])
+    answer = pair.daemon.api("POST", f"/v1/slaves/{b.id}/addresses", {"address": f"{A[4]}/24"})
+    assert (answer.status, answer.body["code"]) == (409, "address-in-use")
+    with pair.daemon.events() as events:
+        b.ip(f"addr add {A[4]}/24 {{}}")
+        assert events.wait_for("address-conflict", slave=b.id)["owner"] == a.id
+    assert pair.owner(A[4]) is None
+    a.ip("link set {} up")
+    pair.wait_steered(a, A[4])
+
+
 @by_family
 def test_of_a_duplicate_inside_a_namespace_the_first_owner_keeps_the_traffic(
     pair: Topology, family: int
@@ -254,6 +234,20 @@ def test_with_a_static_policy_only_the_apis_addresses_steer(net: Topology) -> No
     fixed.ip("addr add 10.0.0.11/24 {}")
     time.sleep(0.3)
     assert net.owner("10.0.0.11") is None
+
+
+def test_a_policy_that_changes_forgets_what_was_learnt_and_learns_it_again(pair: Topology) -> None:
+    slave = pair.slaves[0]
+    pair.daemon.cli(f"addr add 10.0.0.78/24 dev {slave.name}")
+    pair.daemon.cli(f"link set {slave.name} addr-policy static")
+    assert pair.owner(A[4]) is None and pair.owner("10.0.0.78") == slave.id
+    assert shown(pair, slave) == {"10.0.0.78/24": ("api", "active")}
+    # The interface keeps its addresses; nobody asks for them.
+    assert A[4] in {row["local"] for row in slave.netns.addresses(slave.name)}
+    pair.daemon.cli(f"link set {slave.name} addr-policy learn")
+    assert pair.owner(A[4]) == slave.id
+    assert shown(pair, slave)[f"{A[4]}/24"] == ("learnt", "active")
+    ping_ok(pair.external, A[4])
 
 
 # ------------------------------------------------------------------ up, down, moved
