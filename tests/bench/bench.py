@@ -2,7 +2,7 @@
 """How fast is ipvlanx beside kernel macvlan, and beside veth and a bridge? See tools/bench.
 
 What is measured grows in three stages, on the same topologies: 2 slaves (unicast and fan-out), 64
-(fan-out and a storm), 1,000 (fan-out); then slaves come and go. In each round of a stage every figure is taken of all
+(fan-out and a storm), 1,000 (fan-out); then up to 5,000 come and go. In each round of a stage every figure is taken of all
 contestants, one after the other, before the next figure: so a ratio is of values that are seconds
 apart. Who goes first changes from round to round.
 """
@@ -26,7 +26,8 @@ from report import Figure, Results  # noqa: E402
 
 PATH_CPU = 0  # sender, the kernel's part, receiver
 LAST_CPU = (os.cpu_count() or 1) - 1  # another one, if there is one
-LIVES = (250, 500, 1000)  # slaves
+LIVES = (1250, 2500, 5000)  # slaves
+TO_SETTLE = 2  # seconds until the kernel has freed what it frees behind our back
 STAGES = {2: ("unicast", "fanout"), 64: ("fanout", "storm"), 1000: ("fanout",)}  # by slaves
 
 
@@ -94,17 +95,24 @@ class Bench:
         for one in self.contestants:
             one.clear()
         for count in LIVES:
-            say(f"{count} slaves come and go")
             for one in self.contestants:
+                if count > one.most:
+                    continue
+                say(f"{count} slaves come and go: {one.title}")
+                time.sleep(TO_SETTLE)
+                before = {"kernel": instruments.kernel_memory()} | one.memory()
                 grown = one.grow(count)
-                gone = one.clear()
-                for what, seconds in (
-                    ("created", grown.to_add),
-                    ("brought up", grown.to_bring_up),
-                    ("deleted at once", gone),
-                ):
+                time.sleep(TO_SETTLE)
+                after = {"kernel": instruments.kernel_memory()} | one.memory()
+                times = {"created": grown.to_add, "brought up": grown.to_bring_up}
+                times |= one.chores()
+                times["deleted at once"] = one.clear()
+                for what, seconds in times.items():
                     figure = Figure(f"{count:,} slaves {what}: each", "ms", 1e-3, "less")
                     self.results.add(figure, one.key, seconds / count)
+                for whose, size in after.items():
+                    figure = Figure(f"{count:,} slaves, memory of {whose}: each", "KiB", 1024, "less")
+                    self.results.add(figure, one.key, (size - before[whose]) / count)
 
     # -------------------------------------------------------------------------- unicast
 

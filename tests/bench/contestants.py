@@ -17,6 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import instruments
 from ipvlanx import Daemon
 from instruments import Failed, Way
 from space import Netns, eventually
@@ -56,6 +57,7 @@ class Contestant(ABC):
     key: str
     title: str
     counts_drops = False
+    most = 5000  # slaves
 
     def __init__(self) -> None:
         self.count = 0  # slaves
@@ -134,6 +136,14 @@ class Contestant(ABC):
     def _settle(self) -> None:
         """Returns when all slaves get broadcasts."""
 
+    def chores(self) -> dict[str, float]:
+        """What else is done to all slaves at once, and the seconds each takes."""
+        return {}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes, of whom; besides what the kernel has of interfaces."""
+        return {}
+
     def drops(self) -> dict[str, int]:
         """Counted so far, by reason; nothing where not counts_drops."""
         return {}
@@ -161,6 +171,7 @@ class Bridge(Contestant):
     """As Docker's default network."""
 
     key, title = "bridge", "veth + bridge"
+    most = 1000  # the kernel's limit (BR_MAX_PORTS) is 1024
 
     def _prepare(self) -> None:
         self.host.ip("link add br0 type bridge")
@@ -191,6 +202,29 @@ class Ipvlanx(Contestant):
             answer = self.daemon.api("POST", "/v1/slaves", wanted)
             if answer.status != 201:
                 raise Failed(f"ipvlanx: slave {number}: {answer.body}")
+
+    def chores(self) -> dict[str, float]:
+        """Each ends with the last slave as it was: the daemon answers again when it is through."""
+        times = {}
+        with self.daemon.requests(timeout=120) as ask:
+            for mode in ("l3s", "l2"):
+                start = time.monotonic()
+                answer = ask("PATCH", "/v1/ports/m0", {"mode": mode})
+                if answer.status != 200:
+                    raise Failed(f"ipvlanx: mode {mode}: {answer.body}")
+                ask("GET", "/v1/version")
+                times[f"changed to {mode}"] = time.monotonic() - start
+        self.daemon.stop()
+        start = time.monotonic()
+        self.daemon.start(patience=120)
+        times["taken over by the next daemon"] = time.monotonic() - start
+        return times
+
+    def memory(self) -> dict[str, int]:
+        return {
+            "the daemon": instruments.resident_memory(self.daemon.pid),
+            "BPF maps": self.daemon.maps.memory(),
+        }
 
     def _clear(self) -> None:
         with self.daemon.requests(timeout=120) as ask:

@@ -133,3 +133,22 @@ class Storm:
 
 def storm_report(process: subprocess.Popen) -> Storm:
     return Storm(*finish(process)[0])
+
+
+# ----------------------------------------------------------------------------------- memory
+
+
+def _sizes(path: str) -> dict[str, int]:
+    """Bytes by name, of a file of /proc that has lines `Name:  n kB`."""
+    rows = (line.split() for line in Path(path).read_text().splitlines())
+    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if row[-1] == "kB"}
+
+
+def kernel_memory() -> int:
+    """Of the whole machine, in objects and per CPU: interfaces, their settings, programs."""
+    sizes = _sizes("/proc/meminfo")
+    return sizes["Slab"] + sizes["Percpu"]
+
+
+def resident_memory(pid: int) -> int:
+    return _sizes(f"/proc/{pid}/status")["VmRSS"]

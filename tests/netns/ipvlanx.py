@@ -132,7 +132,7 @@ class Daemon:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, patience: float = 15) -> None:
         """Returns when the daemon says that it serves."""
         assert not self.running
         with self.log.open("a") as log:
@@ -142,7 +142,7 @@ class Daemon:
         first: list[str] = []
         reader = threading.Thread(target=lambda: first.append(self._process.stdout.readline()))
         reader.start()
-        reader.join(15)
+        reader.join(patience)
         said = first[0].strip() if first else "nothing"
         assert said == f"ready {self.socket}", f"ipvlanxd said: {said}\n{self.log.read_text()}"
 

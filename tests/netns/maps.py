@@ -128,6 +128,14 @@ class Maps:
             row = table.lookup(*address_key(master, address))
         return row[2] if row else None
 
+    def memory(self) -> int:
+        """Bytes the kernel has allocated for all of them."""
+        total = 0
+        for name in (*TABLES, *COUNTERS):
+            with self.open(name) as table, open(f"/proc/self/fdinfo/{table.fd}") as info:
+                total += int(dict(line.split() for line in info)["memlock:"])
+        return total
+
     def counters(self) -> dict[tuple, int]:
         """Every counter there is, by name: ("slave", 1, "rx.packets"), ("passed", ifindex,
         "packets"), ("drop", id, reason)."""
