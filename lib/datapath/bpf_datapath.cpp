@@ -3,7 +3,6 @@
 
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <net/if.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -103,12 +102,6 @@ void add(Traffic& sum, const ipvx_traffic& part) {
   sum.bytes += part.bytes;
   sum.multicast += part.multicast;
   sum.dropped += part.dropped;
-}
-
-// Its number may be a stranger's by now; its name says so.
-bool is_host_end(std::uint32_t interface, SlaveId slave) {
-  char name[IF_NAMESIZE];
-  return ::if_indextoname(interface, name) && host_end_name(slave).str() == name;
 }
 
 class BpfDatapath final : public Datapath {
