@@ -569,7 +569,7 @@ TEST_CASE("a port whose master moves to another namespace waits for it") {
     CHECK(away.ports().size() == 1);
     CHECK(away.slaves_of(port.master).size() == 2);
     CHECK(away.slave(kWeb)->addresses.size() == 1);
-    CHECK(away.state_of(*away.slave(kWeb), away.slave(kWeb)->addresses[0]) == AddressState::inactive);
+    CHECK(away.state_of(*away.slave(kWeb), *away.slave(kWeb)->addresses.begin()) == AddressState::inactive);
     CHECK(tables_of(away) == Tables{});
     CHECK(steps_of<step::Write<PortRow>>(leave).size() == 1);
     REQUIRE(leave.attempts.size() == 2);
