@@ -30,6 +30,9 @@ namespace {
 // How often a slave is followed that moves while it is looked at.
 constexpr int kLookAttempts = 5;
 
+const IfName kRelayEntrance = *IfName::parse("ipvxrelay0");
+const IfName kRelayExit = *IfName::parse("ipvxrelay1");
+
 std::string describe(const Place& place) {
   if (!place.netns) return fmt::format("interface with index {}", number(place.ifindex));
   return fmt::format("interface with index {} in the namespace with nsid {}", number(place.ifindex),
@@ -72,6 +75,7 @@ class KernelLinks final : public Links {
   Result<SlaveLink> look(IfIndex host_end) override;
   Result<std::map<SlaveId, IfIndex>> host_ends() override;
   Result<Relay> relay() override;
+  Result<void> remove_relay() override;
   Result<void> tune(IfIndex master, Mode mode) override;
   Result<void> tune(const std::map<IfIndex, Mode>& ports) override;
   Result<void> write(const RouteRow& route) override;
@@ -298,18 +302,22 @@ Result<std::map<SlaveId, IfIndex>> KernelLinks::host_ends() {
 }
 
 Result<Relay> KernelLinks::relay() {
-  const IfName entrance = *IfName::parse("ipvxrelay0");
-  const IfName exit = *IfName::parse("ipvxrelay1");
-  const auto created = create_relay(host_, entrance, exit);
+  const auto created = create_relay(host_, kRelayEntrance, kRelayExit);
   if (!created && created.error().number != EEXIST) {
-    return refused(fmt::format("create interfaces '{}' and '{}'", entrance.str(), exit.str()),
+    return refused(fmt::format("create interfaces '{}' and '{}'", kRelayEntrance.str(), kRelayExit.str()),
                    created.error());
   }
-  const auto in = make_quiet(entrance, true);
+  const auto in = make_quiet(kRelayEntrance, true);
   if (!in) return std::unexpected(in.error());
-  const auto out = make_quiet(exit, true);
+  const auto out = make_quiet(kRelayExit, true);
   if (!out) return std::unexpected(out.error());
   return Relay{.entrance = *in, .exit = *out};
+}
+
+Result<void> KernelLinks::remove_relay() {
+  const auto removed = remove_link(host_, kRelayEntrance);
+  if (!removed && removed.error().number == ENODEV) return {};
+  return done(removed, fmt::format("remove interface '{}'", kRelayEntrance.str()));
 }
 
 // ------------------------------------------------------------- the host's routing

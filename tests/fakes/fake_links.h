@@ -81,6 +81,7 @@ class FakeLinks final : public Links {
   Result<std::map<SlaveId, IfIndex>> host_ends() override { return ids; }
 
   Result<Relay> relay() override { return Relay{IfIndex{90}, IfIndex{91}}; }
+  Result<void> remove_relay() override { return {}; }
   Result<void> tune(IfIndex master, Mode mode) override {
     if (fails()) return fail(Errc::kernel_refused, "the fake kernel forwards nothing");
     if (mode == Mode::l2) {

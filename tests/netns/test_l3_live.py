@@ -199,7 +199,7 @@ def test_nothing_leaks_when_the_daemon_dies_amid_a_change(routed: Routed, family
             change = subprocess.Popen(
                 [IPVLANX, "--socket", routed.daemon.socket, *words], stderr=subprocess.DEVNULL
             )
-            time.sleep(took * (attempt // 2) / 4)
+            time.sleep(took * (attempt // 2) / 2)
             routed.daemon.kill()
             change.wait()
             if all(row[3] == L3S for row in routed.net.maps.dump("ipvx_addrs").values()):

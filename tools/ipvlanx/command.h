@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "ipvlanx/api/requests.h"
+#include "ipvlanx/control/purge.h"
 
 namespace ipvlanx::cli {
 
@@ -65,10 +66,15 @@ struct StatsShow {
 // What of this host an operator may stumble over; works without the daemon.
 struct Check {};
 
+// Without the daemon, too.
+struct PurgeAll {
+  Purge what;
+};
+
 struct ShowVersion {};
 
 using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
-                             PortSet, PortDel, StatsShow, Check, ShowVersion>;
+                             PortSet, PortDel, StatsShow, Check, PurgeAll, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -202,6 +202,24 @@ Parsed<Command> check(Words words) {
   return Check{};
 }
 
+Result<std::string> folder(std::string_view text) {
+  if (text.starts_with('/')) return std::string{text};
+  return fail(Errc::bad_request, fmt::format("'{}' is no absolute path", text));
+}
+
+Parsed<Command> purge_all(Words words) {
+  std::optional<std::string> pin_root;
+  std::optional<std::string> state_dir;
+  Options options;
+  options.value("pin-root", "pin-root", folder, pin_root);
+  options.value("state-dir", "state-dir", folder, state_dir);
+  if (const auto read = options.read(words); !read) return same(read);
+  PurgeAll command;
+  command.what.pin_root = pin_root.value_or(command.what.pin_root);
+  command.what.state_dir = state_dir.value_or(command.what.state_dir);
+  return command;
+}
+
 constexpr std::array kRows = {
     CommandRow{"link", "add",
                "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode { l3 | l3s | l2 } ]\n"
@@ -227,6 +245,7 @@ constexpr std::array kRows = {
     CommandRow{"port", "del", "port del MASTER", port_del},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
     CommandRow{"check", "", "check", check},
+    CommandRow{"purge", "", "purge [ pin-root DIR ] [ state-dir DIR ]", purge_all},
     CommandRow{"version", "", "version", version},
 };
 

@@ -65,6 +65,10 @@ Exit work(Words words) {
     const Exit printed = print(checked.text);
     return checked.complete ? printed : Exit::refused;
   }
+  if (const auto* all = std::get_if<PurgeAll>(&invocation->command)) {
+    const auto purged = purge(all->what);
+    return purged ? Exit::done : complain(purged.error());
+  }
   auto client = Client::connect(socket_path(*invocation));
   if (!client) return complain(client.error());
 

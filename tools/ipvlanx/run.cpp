@@ -107,6 +107,8 @@ class Runner {
 
   Result<std::string> operator()(const Check&) { return check(invocation_).text; }
 
+  Result<std::string> operator()(const PurgeAll& command) { return nothing(purge(command.what)); }
+
   Result<std::string> operator()(const ShowVersion&) {
     const auto version = client_.version();
     if (!version) return std::unexpected(version.error());

@@ -22,4 +22,8 @@ struct DatapathOptions {
 // atomically. Holds a lock on the root: the second on one root gets kernel_refused.
 Result<std::unique_ptr<Datapath>> open_bpf_datapath(const DatapathOptions& options);
 
+// Detaches what is attached to masters, and removes all pins: programs at host ends go with
+// those. Of any build, whatever its ABI. A root that is not there is a success.
+Result<void> purge_datapath(const DatapathOptions& options);
+
 }  // namespace ipvlanx

@@ -52,6 +52,7 @@ class Links {
   // The pair that broadcasts are relayed through, `ipvxrelay0` and `ipvxrelay1`, up and
   // without addresses; made where it is missing.
   virtual Result<Relay> relay() = 0;
+  virtual Result<void> remove_relay() = 0;  // success when it is gone already
 
   // Forwarding of the host for a port in this mode, and in l3s that what the master brings
   // asks the port's routes first; in l2, none. What is changed of the host's settings is
