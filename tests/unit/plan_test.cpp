@@ -230,7 +230,8 @@ TEST_CASE("a slave that is down owns its addresses, but nothing steers: rule 47"
   const State after = applied(state, must_plan(state, Observe{kWeb, down, {}}));
   CHECK(tables_of(after).addresses.empty());
   CHECK(tables_of(after).members.empty());
-  CHECK(after.state_of(*after.slave(kWeb), after.slave(kWeb)->addresses.begin()[0]) == AddressState::inactive);
+  CHECK(after.state_of(*after.slave(kWeb), after.slave(kWeb)->addresses.begin()[0]) ==
+        AddressState::inactive);
 }
 
 TEST_CASE("a duplicate from inside a namespace: the first owner keeps the traffic") {
