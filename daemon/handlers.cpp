@@ -9,6 +9,7 @@
 
 #include "event_feed.h"
 #include "ipvlanx/api/replies.h"
+#include "ipvlanx/control/apply.h"
 
 namespace ipvlanx::daemon {
 
@@ -200,6 +201,18 @@ Result<Reply> delete_address(const Call& call) {
   const auto done = call.controller.delete_address((*slave)->id, *address);
   if (!done) return std::unexpected(done.error());
   return no_content();
+}
+
+Result<Reply> save_document(const Call& call) {
+  return Reply{.status = 200, .content_type = "application/json", .body = api::write(save(call.controller))};
+}
+
+Result<Reply> apply_document(const Call& call) {
+  const auto document = api::read_document(call.body);
+  if (!document) return std::unexpected(document.error());
+  const auto applied = apply(call.controller, *document);
+  if (!applied) return std::unexpected(applied.error());
+  return json_reply(200, api::AppliedReply{.created = applied->created, .changed = applied->changed});
 }
 
 Result<Reply> follow_events(const Call& call) {

@@ -39,6 +39,8 @@ Result<Reply> get_slave_stats(const Call& call);
 Result<Reply> add_address(const Call& call);
 Result<Reply> delete_address(const Call& call);
 
+Result<Reply> save_document(const Call& call);
+Result<Reply> apply_document(const Call& call);
 Result<Reply> follow_events(const Call& call);
 
 }  // namespace ipvlanx::daemon

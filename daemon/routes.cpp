@@ -43,6 +43,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/slaves/{id}/stats", get_slave_stats},
     {"POST", "/v1/slaves/{id}/addresses", add_address},
     {"DELETE", "/v1/slaves/{id}/addresses/{address}", delete_address},
+    {"GET", "/v1/save", save_document},
+    {"POST", "/v1/apply", apply_document},
     {"GET", "/v1/events", follow_events, kEventStart},
 };
 

@@ -61,6 +61,10 @@ class Client {
 
   Result<api::StatsReply> stats(SlaveId id);
 
+  // The document of api/document.h, as text; all or nothing.
+  Result<std::string> save();
+  Result<api::AppliedReply> apply(std::string document);
+
  private:
   class Connection;
   explicit Client(std::unique_ptr<Connection> connection);

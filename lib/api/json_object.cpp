@@ -16,13 +16,29 @@ JsonObject::JsonObject(std::string_view text) {
   }
 }
 
-const nlohmann::json* JsonObject::find(const std::string& key, Presence presence) {
+JsonObject::JsonObject(Field field) : prefix_(field.path + ".") {
+  if (field.value.is_object()) {
+    document_ = field.value;
+  } else {
+    error_ = Error{Errc::wrong_type,
+                   fmt::format("'{}' is {}, not an object", field.path, field.value.type_name()), field.path};
+  }
+}
+
+Result<void> JsonObject::check_array(Field field) {
+  if (field.value.is_array()) return {};
+  return fail(Errc::wrong_type, fmt::format("'{}' is {}, not an array", field.path, field.value.type_name()),
+              field.path);
+}
+
+const nlohmann::json* JsonObject::find(std::string_view key, Presence presence) {
   if (error_) return nullptr;
-  known_.insert(key);
+  known_.emplace(key);
   const auto found = document_.find(key);
-  if (found != document_.end()) return &*found;
+  if (found != document_.end() && (presence != Presence::nullable || !found->is_null())) return &*found;
   if (presence == Presence::required) {
-    error_ = Error{Errc::missing_field, fmt::format("'{}' is missing", key), key};
+    const std::string path = prefix_ + std::string{key};
+    error_ = Error{Errc::missing_field, fmt::format("'{}' is missing", path), path};
   }
   return nullptr;
 }
@@ -31,7 +47,8 @@ Result<void> JsonObject::finish() const {
   if (error_) return std::unexpected(*error_);
   for (const auto& [key, value] : document_.items()) {
     if (!known_.contains(key)) {
-      return fail(Errc::unknown_field, fmt::format("there is no field '{}' here", key), key);
+      const std::string path = prefix_ + key;
+      return fail(Errc::unknown_field, fmt::format("there is no field '{}' here", path), path);
     }
   }
   return {};

@@ -3,12 +3,15 @@
 // that the function that reads a request is a table of its fields.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ipvlanx/base/result.h"
 
@@ -36,6 +39,8 @@ Result<std::uint32_t> read_number(Field field, Range range);
 class JsonObject {
  public:
   explicit JsonObject(std::string_view text);
+  // An object within a document: what is wrong in it is told with this path before it.
+  explicit JsonObject(Field field);
 
   template <class T>
   std::optional<T> required(std::string_view key) {
@@ -48,18 +53,44 @@ class JsonObject {
   std::optional<std::uint32_t> optional(std::string_view key, Range range) {
     return take(key, Presence::optional, [range](Field field) { return read_number(field, range); });
   }
+  std::optional<std::uint32_t> required(std::string_view key, Range range) {
+    return take(key, Presence::required, [range](Field field) { return read_number(field, range); });
+  }
+  // null means the same as no such key.
+  template <class T>
+  std::optional<T> optional_or_null(std::string_view key) {
+    return take(key, Presence::nullable, read_field<T>);
+  }
+  // An array of objects, read one by one; each reader gives nothing where it fails.
+  template <class T>
+  std::vector<T> each(std::string_view key, std::optional<T> (*read)(JsonObject&)) {
+    const auto read_all = [read](Field field) -> Result<std::vector<T>> {
+      std::vector<T> all;
+      if (auto is = check_array(field); !is) return std::unexpected(std::move(is.error()));
+      for (std::size_t i = 0; i < field.value.size(); ++i) {
+        const std::string path = fmt::format("{}[{}]", field.path, i);
+        JsonObject in{Field{field.value[i], path}};
+        auto one = read(in);
+        if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+        all.push_back(*std::move(one));
+      }
+      return all;
+    };
+    return take(key, Presence::optional, read_all).value_or(std::vector<T>{});
+  }
 
   // The first error; without one, whether a key was there that nobody read.
   Result<void> finish() const;
 
  private:
-  enum class Presence { required, optional };
+  enum class Presence { required, optional, nullable };
+  static Result<void> check_array(Field field);
 
   template <class Read>
   auto take(std::string_view key, Presence presence, Read read)
       -> std::optional<typename decltype(read(std::declval<Field>()))::value_type> {
-    const std::string path{key};
-    const nlohmann::json* value = find(path, presence);
+    const std::string path = prefix_ + std::string{key};
+    const nlohmann::json* value = find(key, presence);
     if (!value) return std::nullopt;
     auto result = read(Field{*value, path});
     if (result) return std::move(*result);
@@ -67,10 +98,11 @@ class JsonObject {
     return std::nullopt;
   }
 
-  const nlohmann::json* find(const std::string& key, Presence presence);
+  const nlohmann::json* find(std::string_view key, Presence presence);
 
+  std::string prefix_;
   nlohmann::json document_;
-  std::set<std::string> known_;
+  std::set<std::string, std::less<>> known_;
   std::optional<Error> error_;
 };
 

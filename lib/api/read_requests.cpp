@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which fields each request has, and what may be in them.
 #include "ipvlanx/api/requests.h"
-#include "json_object.h"
+#include "request_fields.h"
 
 namespace ipvlanx::api {
-
-namespace {
-
-constexpr Range kMtu{68, 65535};  // ETH_MIN_MTU, ETH_MAX_MTU
-constexpr Range kMaxAddresses{1, 65536};
-
-}  // namespace
 
 Result<NewSlave> read_new_slave(std::string_view body) {
   JsonObject in{body};
@@ -49,11 +42,15 @@ Result<SlaveChange> read_slave_change(std::string_view body) {
   return change;
 }
 
+PortChange read_port_options(JsonObject& in) {
+  return {.mode = in.optional<Mode>("mode"),
+          .flag = in.optional<Flag>("flag"),
+          .strict_private = in.optional<bool>("strict_private")};
+}
+
 Result<PortChange> read_port_change(std::string_view body) {
   JsonObject in{body};
-  PortChange change{.mode = in.optional<Mode>("mode"),
-                    .flag = in.optional<Flag>("flag"),
-                    .strict_private = in.optional<bool>("strict_private")};
+  const PortChange change = read_port_options(in);
   if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
   return change;
 }

@@ -127,6 +127,15 @@ void from_json(const json& in, VersionReply& reply) {
   in.at("kernel").get_to(reply.kernel);
 }
 
+void to_json(json& out, const AppliedReply& reply) {
+  out = {{"created", reply.created}, {"changed", reply.changed}};
+}
+
+void from_json(const json& in, AppliedReply& reply) {
+  in.at("created").get_to(reply.created);
+  in.at("changed").get_to(reply.changed);
+}
+
 json event_json(const Event& event, std::uint64_t seq, double time) {
   json out{{"seq", seq}, {"time", time}, {"type", to_string(event.type)}};
   if (event.slave) out["slave"] = number(*event.slave);

@@ -244,4 +244,15 @@ Result<api::StatsReply> Client::stats(SlaveId id) {
   return reply<api::StatsReply>(connection_->ask(question(http::verb::get, target::stats(id))));
 }
 
+Result<std::string> Client::save() {
+  auto answer = connection_->ask(question(http::verb::get, "/v1/save"));
+  if (auto done = success(answer); !done) return std::unexpected(std::move(done.error()));
+  return std::move(answer->body);
+}
+
+Result<api::AppliedReply> Client::apply(std::string document) {
+  return reply<api::AppliedReply>(
+      connection_->ask(question(http::verb::post, "/v1/apply", std::move(document))));
+}
+
 }  // namespace ipvlanx

@@ -41,8 +41,8 @@ Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
   if (!master) return std::unexpected(std::move(master.error()).at("master"));
   Netns netns;
   if (request.netns) {
-    const auto found = links_.find_netns(*request.netns);
-    if (!found) return std::unexpected(Error{found.error()}.at("netns"));
+    const auto found = find_netns(*request.netns);
+    if (!found) return std::unexpected(found.error());
     netns = *found;
   }
   auto id = run(AddSlave{.master = *std::move(master),
@@ -67,8 +67,8 @@ Result<void> Controller::change_slave(SlaveId id, const api::SlaveChange& reques
                      .addr_policy = request.addr_policy,
                      .max_addresses = request.max_addresses};
   if (request.netns) {
-    const auto found = links_.find_netns(*request.netns);
-    if (!found) return std::unexpected(Error{found.error()}.at("netns"));
+    const auto found = find_netns(*request.netns);
+    if (!found) return std::unexpected(found.error());
     change.netns = *found;
   }
   auto done = run(change);
@@ -118,6 +118,12 @@ Result<SlaveStats> Controller::stats(SlaveId id) {
     return fail(Errc::no_such_slave, fmt::format("there is no slave with id {}", number(id)));
   }
   return datapath_.stats(id);
+}
+
+Result<Netns> Controller::find_netns(std::string_view text) {
+  auto found = links_.find_netns(text);
+  if (!found) return std::unexpected(std::move(found.error()).at("netns"));
+  return found;
 }
 
 std::optional<std::string> Controller::netns_name(const Slave& slave) {

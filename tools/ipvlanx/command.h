@@ -66,6 +66,14 @@ struct StatsShow {
 // What of this host an operator may stumble over; works without the daemon.
 struct Check {};
 
+struct Save {
+  std::optional<std::string> file = {};
+};
+
+struct Apply {
+  std::string file;  // "-": stdin
+};
+
 // Without the daemon, too.
 struct PurgeAll {
   Purge what;
@@ -74,7 +82,7 @@ struct PurgeAll {
 struct ShowVersion {};
 
 using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
-                             PortSet, PortDel, StatsShow, Check, PurgeAll, ShowVersion>;
+                             PortSet, PortDel, StatsShow, Save, Apply, Check, PurgeAll, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -202,6 +202,27 @@ Parsed<Command> check(Words words) {
   return Check{};
 }
 
+Result<std::string> file_name(std::string_view text) {
+  return std::string{text};
+}
+
+Parsed<Command> save_to(Words words) {
+  Save command;
+  Options options;
+  options.bare("file", file_name, command.file);
+  if (const auto read = options.read(words); !read) return same(read);
+  return command;
+}
+
+Parsed<Command> apply_from(Words words) {
+  std::optional<std::string> file;
+  Options options;
+  options.bare("file", file_name, file);
+  if (const auto read = options.read(words); !read) return same(read);
+  if (!file) return missing("FILE");
+  return Apply{*file};
+}
+
 Result<std::string> folder(std::string_view text) {
   if (text.starts_with('/')) return std::string{text};
   return fail(Errc::bad_request, fmt::format("'{}' is no absolute path", text));
@@ -245,6 +266,8 @@ constexpr std::array kRows = {
     CommandRow{"port", "del", "port del MASTER", port_del},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
     CommandRow{"check", "", "check", check},
+    CommandRow{"save", "", "save [ FILE ]", save_to},
+    CommandRow{"apply", "", "apply FILE", apply_from},
     CommandRow{"purge", "", "purge [ pin-root DIR ] [ state-dir DIR ]", purge_all},
     CommandRow{"version", "", "version", version},
 };

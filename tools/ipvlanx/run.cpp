@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
 #include <system_error>
 
 #include "find.h"
+#include "ipvlanx/base/files.h"
 #include "show.h"
 
 namespace ipvlanx::cli {
@@ -18,6 +25,16 @@ std::string seen_by_daemon(const std::string& netns) {
   std::error_code unreachable;
   const auto path = std::filesystem::absolute(netns, unreachable);
   return unreachable ? netns : path.string();
+}
+
+Result<std::string> read_all(const std::string& file) {
+  std::ifstream named;
+  if (file != "-") named.open(file);
+  std::istream& in = file == "-" ? std::cin : named;
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  if (!in) return kernel_error(file, errno);
+  return std::move(text).str();
 }
 
 // Carries out one command. Borrows the client and the command line.
@@ -103,6 +120,24 @@ class Runner {
     const auto counted = with_stats(*slaves);
     if (!counted) return std::unexpected(counted.error());
     return shown(*counted, text::stats, json::stats);
+  }
+
+  Result<std::string> operator()(const Save& command) {
+    auto document = client_.save();
+    if (!document || !command.file) return document;
+    if (auto kept = replace_file(*command.file, *document); !kept) {
+      return std::unexpected(std::move(kept.error()).within(*command.file));
+    }
+    return "";
+  }
+
+  Result<std::string> operator()(const Apply& command) {
+    auto document = read_all(command.file);
+    if (!document) return std::unexpected(std::move(document.error()));
+    const auto applied = client_.apply(*std::move(document));
+    if (!applied) return std::unexpected(applied.error());
+    if (invocation_.json) return shown(json::applied(*applied));
+    return fmt::format("created {}, changed {}\n", applied->created, applied->changed);
   }
 
   Result<std::string> operator()(const Check&) { return check(invocation_).text; }

@@ -49,6 +49,7 @@ Json addresses(const ShownSlaves& slaves);
 Json ports(const ShownPorts& ports);
 Json stats(const ShownSlaves& slaves);
 Json version(const api::VersionReply& version);
+Json applied(const api::AppliedReply& applied);
 Json findings(const std::vector<Finding>& findings);
 }  // namespace json
 

@@ -103,6 +103,10 @@ Json stats(const ShownSlaves& slaves) {
   return out;
 }
 
+Json applied(const api::AppliedReply& applied) {
+  return {{"created", applied.created}, {"changed", applied.changed}};
+}
+
 Json findings(const std::vector<Finding>& findings) {
   Json out = Json::array();
   for (const Finding& finding : findings) {

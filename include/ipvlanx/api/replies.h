@@ -71,6 +71,11 @@ struct VersionReply {
   std::string kernel;
 };
 
+struct AppliedReply {
+  std::uint32_t created = 0;
+  std::uint32_t changed = 0;
+};
+
 // netns_name: of the slave's namespace, as Links::netns_name() says it.
 SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std::string> netns_name);
 PortReply port_reply(const State& state, const Port& port);
@@ -84,6 +89,7 @@ void to_json(nlohmann::json& out, const PortReply& reply);
 void to_json(nlohmann::json& out, const TrafficReply& reply);
 void to_json(nlohmann::json& out, const StatsReply& reply);
 void to_json(nlohmann::json& out, const VersionReply& reply);
+void to_json(nlohmann::json& out, const AppliedReply& reply);
 void from_json(const nlohmann::json& in, AddressReply& reply);
 void from_json(const nlohmann::json& in, SlaveReply& reply);
 void from_json(const nlohmann::json& in, PortOptionsReply& reply);
@@ -91,6 +97,7 @@ void from_json(const nlohmann::json& in, PortReply& reply);
 void from_json(const nlohmann::json& in, TrafficReply& reply);
 void from_json(const nlohmann::json& in, StatsReply& reply);
 void from_json(const nlohmann::json& in, VersionReply& reply);
+void from_json(const nlohmann::json& in, AppliedReply& reply);
 
 // One line of GET /v1/events; absent fields are left out.
 nlohmann::json event_json(const Event& event, std::uint64_t seq, double time);

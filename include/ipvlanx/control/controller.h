@@ -43,6 +43,7 @@ class Controller {
   const State& state() const { return state_; }
   Result<SlaveStats> stats(SlaveId id);
   std::optional<std::string> netns_name(const Slave& slave);
+  Result<Netns> find_netns(std::string_view text);  // as Links::find_netns(); field `netns`
   EventLog& events() { return events_; }
 
  private:
