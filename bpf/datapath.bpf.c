@@ -227,12 +227,25 @@ int ipvx_slave_rx(struct __sk_buff *skb)
 	return hand_over(skb, slave);
 }
 
+/* Rule 64: the host announces a slave's address in the slave's name. */
+static __always_inline int say_as_slave(struct __sk_buff *skb)
+{
+	struct ipvx_slave *slave = slave_behind(skb->mark >> 8);
+
+	skb->mark = 0;
+	if (!slave)
+		return drop_tx(0, IPVX_DROP_NO_SLAVE);
+	return tx_group(skb, slave);
+}
+
 /* The relay's exit: a broadcast that still has slaves before it. Counted when
  * it entered its first hook; what comes by here is a copy.
  */
 SEC("tc")
 int ipvx_relay_rx(struct __sk_buff *skb)
 {
+	if ((skb->mark & 0xff) == IPVX_AS_SLAVE)
+		return say_as_slave(skb);
 	copy_to_further_slaves(skb);
 	return TC_ACT_SHOT;
 }

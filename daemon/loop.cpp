@@ -36,12 +36,18 @@ class Loop::Impl {
         feed_(feed),
         signals_(context_, SIGINT, SIGTERM),
         acceptor_(context_, asio::local::stream_protocol{}, duplicate(listener.fd())),
-        notices_(context_, duplicate(monitor.fd())) {}
+        notices_(context_, duplicate(monitor.fd())) {
+    controller_.on_announcement([this] { announcing_.cancel(); });
+  }
+  ~Impl() {
+    controller_.on_announcement([] {});
+  }
 
   void run() {
     start(wait_for_signal());
     start(accept_connections());
     start(follow_the_kernel());
+    start(announce());
     context_.run();
   }
 
@@ -59,6 +65,7 @@ class Loop::Impl {
     acceptor_.close(error);
     notices_.close(error);
     pause_.cancel();
+    announcing_.cancel();
     stopping_ = true;
     for (Session* session : std::set{sessions_}) session->close();
   }
@@ -105,6 +112,17 @@ class Loop::Impl {
     }
   }
 
+  asio::awaitable<void> announce() {
+    while (!stopping_) {
+      for (const Error& error : controller_.announce(Announcements::Time::clock::now())) {
+        spdlog::warn("{}", error.message);
+      }
+      ErrorCode woken;
+      announcing_.expires_at(controller_.next_announcement().value_or(Announcements::Time::max()));
+      co_await announcing_.async_wait(into(woken));
+    }
+  }
+
   // What just failed will fail again at once: do not spin.
   asio::awaitable<void> pause() {
     ErrorCode cancelled;
@@ -122,6 +140,7 @@ class Loop::Impl {
   asio::local::stream_protocol::acceptor acceptor_;
   asio::posix::stream_descriptor notices_;
   asio::steady_timer pause_{context_};
+  asio::steady_timer announcing_{context_};
   std::set<Session*> sessions_;
   bool full_ = false;  // has been said
   bool stopping_ = false;

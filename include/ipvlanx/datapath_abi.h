@@ -144,6 +144,14 @@ struct ipvx_member {
 };
 IPVX_ABI_SIZE(struct ipvx_member, 8);
 
+/* skb->mark of a frame that enters the relay to be broadcast as that slave's own,
+ * with its host end's ifindex in it. Not the place of a fan-out (fanout.bpf.h):
+ * there are fewer of those than the lowest byte has values.
+ */
+#define IPVX_AS_SLAVE                0xff
+#define IPVX_MARK_AS_SLAVE(host_end) ((host_end) << 8 | IPVX_AS_SLAVE)
+#define IPVX_MOST_IN_MARK            0xffffff
+
 /* Map ipvx_relay: where does a broadcast go between two batches of copies? One
  * entry: an end of the veth pair that leads back to ipvx_relay_rx.
  */

@@ -36,7 +36,8 @@ Json to_json(const WantedPort& port) {
   return {{"master", port.master.str()},
           {"mode", to_string(*port.options.mode)},
           {"flag", to_string(*port.options.flag)},
-          {"strict_private", *port.options.strict_private}};
+          {"strict_private", *port.options.strict_private},
+          {"announce", *port.options.announce}};
 }
 
 Json to_json(const WantedSlave& slave) {

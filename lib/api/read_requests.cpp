@@ -45,7 +45,8 @@ Result<SlaveChange> read_slave_change(std::string_view body) {
 PortChange read_port_options(JsonObject& in) {
   return {.mode = in.optional<Mode>("mode"),
           .flag = in.optional<Flag>("flag"),
-          .strict_private = in.optional<bool>("strict_private")};
+          .strict_private = in.optional<bool>("strict_private"),
+          .announce = in.optional<bool>("announce")};
 }
 
 Result<PortChange> read_port_change(std::string_view body) {

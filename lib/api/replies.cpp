@@ -35,7 +35,7 @@ PortReply port_reply(const State& state, const Port& port) {
           .flag = std::string{to_string(port.flag)},
           .mac = to_string(port.mac),
           .mtu = port.mtu,
-          .options = {.strict_private = port.strict_private},
+          .options = {.strict_private = port.strict_private, .announce = port.announce},
           .slaves = static_cast<std::uint32_t>(state.count_slaves(port.master))};
 }
 

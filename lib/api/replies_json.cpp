@@ -68,11 +68,12 @@ void from_json(const json& in, SlaveReply& reply) {
 }
 
 void to_json(json& out, const PortOptionsReply& reply) {
-  out = {{"strict_private", reply.strict_private}};
+  out = {{"strict_private", reply.strict_private}, {"announce", reply.announce}};
 }
 
 void from_json(const json& in, PortOptionsReply& reply) {
   in.at("strict_private").get_to(reply.strict_private);
+  in.at("announce").get_to(reply.announce);
 }
 
 void to_json(json& out, const PortReply& reply) {

@@ -63,6 +63,7 @@ std::string write(const PortChange& request) {
   put(out, "mode", request.mode);
   put(out, "flag", request.flag);
   put(out, "strict_private", request.strict_private);
+  put(out, "announce", request.announce);
   return to_text(out);
 }
 

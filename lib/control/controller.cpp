@@ -90,7 +90,8 @@ Result<void> Controller::change_port(const IfName& master, const api::PortChange
   return whether(run(ChangePort{.master = *std::move(link),
                                 .mode = request.mode,
                                 .flag = request.flag,
-                                .strict_private = request.strict_private}));
+                                .strict_private = request.strict_private,
+                                .announce = request.announce}));
 }
 
 Result<void> Controller::delete_port(const IfName& master) {
@@ -159,6 +160,7 @@ Result<void> Controller::carry_out(Plan& plan) {
     state_ = applied(std::move(state_), plan);
   }
   for (Event& event : plan.events) events_.add(std::move(event));
+  queue_announcements(plan.steps, plan.announcements);
 
   for (std::size_t i = 0; i < plan.attempts.size(); ++i) {
     if (auto done = perform(plan.attempts[i], plan); !done) troubles_.push_back(done.error());
@@ -205,9 +207,6 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
           [&](const step::SetRouted& set) { return links_.set_routed(set.ends, set.routed); },
           [&](const step::AssignAddress& assign) { return links_.assign(assign.place, assign.prefix); },
           [&](const step::RemoveAddress& remove) { return links_.unassign(remove.place, remove.prefix); },
-          [&](const step::Announce& announce) {
-            return links_.announce(announce.place, announce.mac, announce.addresses);
-          },
           [&](const step::SeparateLinkLocals& separate) {
             return links_.separate_link_locals(separate.place, separate.slave, separate.mac);
           },
@@ -240,6 +239,34 @@ Result<void> Controller::move(const step::Move& move, Plan& plan) {
     if (auto assigned = links_.assign(link->place, prefix); !assigned) return assigned;
   }
   return links_.set_up(link->place, move.to.up);
+}
+
+// ---------------------------------------------------------------- announcements
+
+void Controller::queue_announcements(const std::vector<Step>& steps, const std::vector<Announcement>& news) {
+  for (const Step& step : steps) {
+    const auto* row = std::get_if<step::Write<AddressRow>>(&step);
+    if (row && !row->after) announcements_.forget(row->before->key());
+  }
+  for (const Announcement& one : news) announcements_.add(one);
+  if (!news.empty()) wake_();
+}
+
+// What is true by now is announced, or nothing.
+std::vector<Error> Controller::announce(Announcements::Time now) {
+  std::vector<Error> errors;
+  for (const auto& [key, audience] : announcements_.take(now)) {
+    const Port* port = state_.port(key.master);
+    const auto& claimants = state_.claimants(key);
+    const Slave* owner = claimants.empty() ? nullptr : state_.slave(claimants.front());
+    if (!port || !owner || !may_announce(*port, *owner, key.address)) continue;
+    std::optional<IfIndex> as_slave;
+    if (audience == Audience::link && port->mode == Mode::l2) as_slave = owner->ends.host_end;
+    if (auto said = links_.announce(port->master, as_slave, port->mac, key.address); !said) {
+      errors.push_back(std::move(said.error()));
+    }
+  }
+  return errors;
 }
 
 // ------------------------------------------------------------- what the kernel does
@@ -370,6 +397,8 @@ Result<void> Controller::start() {
   for (const Step& step : restored->steps) {
     Plan alone;
     if (auto done = perform(step, alone); !done) return done;
+    const auto* row = std::get_if<step::Write<AddressRow>>(&step);
+    if (row && row->after) announcements_.add({row->after->key(), Audience::link});
   }
   // A daemon that was killed while it changed a port may have left its slaves half-way.
   for (const auto& [id, slave] : state_.slaves()) {

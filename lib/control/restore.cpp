@@ -34,7 +34,8 @@ Slave known_slave(const SavedSlave& saved, IfIndex host_end, const SlaveLink& li
           .slot = saved.slot,
           .addr_policy = saved.addr_policy,
           .max_addresses = saved.max_addresses,
-          .addresses = known_addresses(saved, link, tables)};
+          .addresses = known_addresses(saved, link, tables),
+          .silent = link.silent};
 }
 
 // Whether the saved number is that master's still. Where the data path has a row its program
@@ -69,6 +70,7 @@ Result<std::map<IfIndex, IfIndex>> restore_ports(Links& links, const SavedState&
                    .mtu = known ? row->second.mtu : port.mtu,
                    .carrier = port.carrier,
                    .strict_private = port.strict_private,
+                   .announce = port.announce,
                    .kept = port.kept});
   }
   return numbers;

@@ -29,6 +29,7 @@ json to_json(const State& state) {
                      {"mtu", port.mtu},
                      {"carrier", port.carrier},
                      {"strict_private", port.strict_private},
+                     {"announce", port.announce},
                      {"kept", port.kept}});
   }
   json slaves = json::array();
@@ -69,6 +70,7 @@ SavedState from_json(const json& document) {
                            .mtu = port.value("mtu", 0U),
                            .carrier = port.value("carrier", true),
                            .strict_private = port.at("strict_private").get<bool>(),
+                           .announce = port.value("announce", true),
                            .kept = port.at("kept").get<bool>()});
   }
   for (const json& slave : document.at("slaves")) {

@@ -5,7 +5,7 @@
 //   {"version": 1, "last_id": 2,
 //    "ports":  [{"master": "eth0", "ifindex": 2, "mode": "l2", "flag": "bridge",
 //                "mac": "02:00:00:00:00:01", "mtu": 1500, "carrier": true,
-//                "strict_private": false, "kept": false}],
+//                "strict_private": false, "announce": true, "kept": false}],
 //    "slaves": [{"id": 2, "master": 2, "slot": 1, "addr_policy": "learn",
 //                "max_addresses": 64, "addresses": ["10.0.0.5/24"]}]}
 #pragma once
@@ -26,6 +26,7 @@ struct SavedPort {
   std::uint32_t mtu = 0;
   bool carrier = true;
   bool strict_private = false;
+  bool announce = true;
   bool kept = false;
 };
 

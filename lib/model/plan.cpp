@@ -113,6 +113,9 @@ std::set<AddressKey> concerned(const Image& before, const Image& after) {
   const auto changed = AddressList::difference(before.slave->addresses, after.slave->addresses);
   enter(keys, *before.slave, changed.before);
   enter(keys, *after.slave, changed.after);
+  std::vector<IpAddress> spoken_for;
+  std::ranges::set_difference(before.slave->silent, after.slave->silent, std::back_inserter(spoken_for));
+  for (const IpAddress& address : spoken_for) keys.insert({after.slave->master, address});
   return keys;
 }
 
@@ -217,18 +220,6 @@ std::vector<Step> in_order(Difference tables, std::vector<Step> links) {
   return steps;
 }
 
-// Back in l2 slaves ask for each other's MAC addresses at once, also one that is NOARP
-// still and does not hear it: they are told, instead of waiting a second to ask again.
-void announce_return(Plan& plan, const State& state, const Port& after, const Slave& slave) {
-  step::Announce announce{slave.id, slave.ends.container_end, after.mac, {}};
-  for (const Address& address : slave.addresses) {
-    if (state.state_of(slave, address) == AddressState::active) {
-      announce.addresses.push_back(address.prefix.address);
-    }
-  }
-  if (!announce.addresses.empty()) plan.attempts.emplace_back(std::move(announce));
-}
-
 // The data path in l3 takes frames of a slave that still asks for MAC addresses as in l2,
 // but not the other way round: its row turns right before its interface, or right after.
 std::vector<Step> with_interfaces(std::vector<Step> rows, const std::map<SlaveId, step::SetRouted>& turns) {
@@ -248,11 +239,43 @@ bool is_routed(const Port& port) {
   return port.mode != Mode::l2;
 }
 
+// One slave and what steers to it or, of the same addresses, to others.
+struct Steered {
+  const Tables& tables;
+  const Slave* slave;
+};
+
+// Rule 64. Of addresses that are somewhere else than before, or could not be announced yet.
+void announce_news(Plan& plan, const State& state, const Steered& before, const Steered& after,
+                   const Port* port) {
+  for (const auto& [key, row] : after.tables.addresses) {
+    const Slave& owner = row.slave == plan.slave ? *after.slave : *state.slave(row.slave);
+    const auto old = before.tables.addresses.find(key);
+    const bool as_before = old != before.tables.addresses.end() && old->second == row;
+    if (as_before && (row.slave != plan.slave || may_announce(*port, *before.slave, key.address))) continue;
+    if (may_announce(*port, owner, key.address)) plan.announcements.push_back({key, Audience::link});
+  }
+}
+
+// Of all addresses. Slaves that are back in l2 ask for each other's MAC addresses at once,
+// also one that is NOARP still and does not hear it, and would wait a second to ask again.
+// Of a new MAC address, or a new link, only the wire has to hear.
+void announce_all(Plan& plan, const State& state, const Port& before, const Port& after) {
+  const bool back_in_l2 = is_routed(before) && !is_routed(after);
+  const bool back_on_the_link = after.carrier && !before.carrier;
+  if (!back_in_l2 && !back_on_the_link && after.mac == before.mac) return;
+  for (const auto& [key, row] : tables_of(state, after).addresses) {
+    if (!may_announce(after, *state.slave(row.slave), key.address)) continue;
+    plan.announcements.push_back({key, back_in_l2 ? Audience::link : Audience::wire});
+  }
+}
+
 // The whole plan of a command about one slave.
 Plan turn(const State& state, SlaveId id, const Image& before, const Image& after, std::vector<Step> links) {
   const std::set<AddressKey> keys = concerned(before, after);
-  Difference tables = difference(rows(state, id, before, keys), rows(state, id, after, keys));
-  Plan plan{.steps = in_order(std::move(tables), std::move(links)), .slave = id};
+  const Tables was = rows(state, id, before, keys);
+  const Tables now = rows(state, id, after, keys);
+  Plan plan{.steps = in_order(difference(was, now), std::move(links)), .slave = id};
   if (before.slave && after.slave && is_routed(*before.port) != is_routed(*after.port)) {
     plan.steps =
         with_interfaces(std::move(plan.steps), {{id, {id, before.slave->ends, is_routed(*after.port)}}});
@@ -271,6 +294,7 @@ Plan turn(const State& state, SlaveId id, const Image& before, const Image& afte
     plan.events.push_back(event(EventType::slave_changed, state, *after.slave));
   }
   tell_addresses(plan, state, before.slave, after.slave);
+  announce_news(plan, state, {was, before.slave}, {now, after.slave}, after.port);
   if (!after.slave) plan.events.push_back(event(EventType::slave_removed, state, *before.slave));
   return plan;
 }
@@ -478,8 +502,10 @@ Plan whole_port(const State& state, const Port* before, const Port& after) {
   const bool renumbered = before && before->master != after.master;
   if (renumbered) renumber_slaves(plan, state, *before, after);
   if (before) {
-    const Tables wanted = tables_of(renumbered ? applied(state, plan) : state, after);
-    plan.steps = in_order(difference(tables_of(state, *before), wanted), {});
+    const State next = renumbered ? applied(state, plan) : State{};
+    const State& wanted = renumbered ? next : state;
+    plan.steps = in_order(difference(tables_of(state, *before), tables_of(wanted, after)), {});
+    announce_all(plan, wanted, *before, after);
   }
   // What was said to a port whose master was away did not reach its slaves.
   if (before && (is_routed(*before) != is_routed(after) || is_away(before->master))) {
@@ -488,9 +514,6 @@ Plan whole_port(const State& state, const Port* before, const Port& after) {
       turns.emplace(id, step::SetRouted{id, state.slave(id)->ends, is_routed(after)});
     }
     plan.steps = with_interfaces(std::move(plan.steps), turns);
-    for (const auto& [id, turn] : turns) {
-      if (!turn.routed) announce_return(plan, state, after, *state.slave(id));
-    }
   }
   plan.events.push_back({.type = EventType::port_changed, .master = after.name.str()});
   return plan;
@@ -503,6 +526,7 @@ Result<Plan> plan_one(const State& state, const ChangePort& command) {
   after.mode = command.mode.value_or(after.mode);
   after.flag = command.flag.value_or(after.flag);
   after.strict_private = command.strict_private.value_or(after.strict_private);
+  after.announce = command.announce.value_or(after.announce);
   after.kept = true;
   if (before && *before == after) return Plan{.durable = false};
   return whole_port(state, before, after);
@@ -639,6 +663,7 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
   after.mac = link.mac;
   after.mtu = link.mtu;
   after.up = link.up;
+  after.silent = link.silent;
   std::vector<Prefix> seen = link.addresses;
   const bool shared_link_local =
       std::erase_if(seen, [&](const Prefix& p) { return p.address == eui64_link_local(link.mac); }) > 0;

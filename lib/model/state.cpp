@@ -40,6 +40,10 @@ std::string_view to_string(AddressState state) {
   return "inactive";
 }
 
+bool Slave::is_silent(const IpAddress& address) const {
+  return std::ranges::binary_search(silent, address);
+}
+
 const Port* State::port(IfIndex master) const {
   return find_in(ports_, master);
 }

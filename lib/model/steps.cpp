@@ -118,7 +118,6 @@ std::optional<Step> inverse(const Step& step) {
             return step::AssignAddress{s.slave, s.place, s.prefix};
           },
           [](const step::Move& s) -> Inverse { return step::Move{s.slave, s.ends, s.to, s.from}; },
-          [](const step::Announce&) -> Inverse { return std::nullopt; },
           [](const step::SeparateLinkLocals&) -> Inverse { return std::nullopt; },
       },
       step);

@@ -24,11 +24,12 @@ std::optional<InterfaceAddress> address_in(const Reply& reply) {
   const auto address = IpAddress::from_bytes(attributes.bytes(IFA_ADDRESS));
   const auto local = IpAddress::from_bytes(attributes.bytes(IFA_LOCAL));
   if (!address && !local) return std::nullopt;
-  return InterfaceAddress{
-      .local = local ? *local : *address,
-      .peer = address ? *address : *local,
-      .length = header.ifa_prefixlen,
-      .dad_failed = (attributes.u32(IFA_FLAGS).value_or(header.ifa_flags) & IFA_F_DADFAILED) != 0};
+  const auto flags = attributes.u32(IFA_FLAGS).value_or(header.ifa_flags);
+  return InterfaceAddress{.local = local ? *local : *address,
+                          .peer = address ? *address : *local,
+                          .length = header.ifa_prefixlen,
+                          .dad_failed = (flags & IFA_F_DADFAILED) != 0,
+                          .tentative = (flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) != 0};
 }
 
 Request change(std::uint16_t type, std::uint16_t flags, IfIndex ifindex, const InterfaceAddress& address,

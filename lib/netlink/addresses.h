@@ -15,6 +15,7 @@ struct InterfaceAddress {
   IpAddress peer;   // the other side of a point-to-point address, else as `local`
   std::uint8_t length = 0;
   bool dad_failed = false;  // somebody else has it
+  bool tentative = false;   // whether somebody else has it is not known yet
 
   // By what ipvlan files it (rule 43): of IPv4 the peer, of IPv6 the local one.
   Prefix key() const;

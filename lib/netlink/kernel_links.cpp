@@ -12,9 +12,10 @@
 #include <tuple>
 
 #include "addresses.h"
-#include "announce.h"
+#include "announcer.h"
 #include "gateways.h"
 #include "host_settings.h"
+#include "ipvlanx/datapath_abi.h"
 #include "link_changes.h"
 #include "link_facts.h"
 #include "link_local.h"
@@ -62,8 +63,8 @@ bool is_gone(const KernelError& error) {
 
 class KernelLinks final : public Links {
  public:
-  KernelLinks(NetlinkSocket host, HostSettings settings)
-      : host_(std::move(host)), settings_(std::move(settings)) {}
+  KernelLinks(NetlinkSocket host, HostSettings settings, Announcer announcer)
+      : host_(std::move(host)), settings_(std::move(settings)), announcer_(std::move(announcer)) {}
 
   Result<MasterLink> master(const IfName& name) override;
   Result<MasterLink> master(IfIndex ifindex) override;
@@ -88,8 +89,8 @@ class KernelLinks final : public Links {
   Result<void> assign(const Place& place, const Prefix& prefix) override;
   Result<void> unassign(const Place& place, const Prefix& prefix) override;
   Result<void> move(const Place& place, Netns to) override;
-  Result<void> announce(const Place& place, const MacAddress& mac,
-                        const std::vector<IpAddress>& addresses) override;
+  Result<void> announce(IfIndex master, std::optional<IfIndex> as_slave, const MacAddress& mac,
+                        const IpAddress& address) override;
   Result<void> separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) override;
 
  private:
@@ -114,6 +115,8 @@ class KernelLinks final : public Links {
 
   NetlinkSocket host_;
   HostSettings settings_;
+  Announcer announcer_;
+  Relay relay_;
   std::map<IfIndex, Mode> routed_ports_;
   NetnsFinder netnses_{host_};
 };
@@ -285,7 +288,9 @@ Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
     for (const auto& address : *addresses) {
       const auto key = address.key();
       if (!address.dad_failed && keys.insert(key).second) slave.addresses.push_back(key);
+      if (address.tentative || key.address != address.local) slave.silent.push_back(key.address);
     }
+    std::ranges::sort(slave.silent);
     return slave;
   }
   return refused(what, moving);
@@ -311,7 +316,8 @@ Result<Relay> KernelLinks::relay() {
   if (!in) return std::unexpected(in.error());
   const auto out = make_quiet(kRelayExit, true);
   if (!out) return std::unexpected(out.error());
-  return Relay{.entrance = *in, .exit = *out};
+  relay_ = {.entrance = *in, .exit = *out};
+  return relay_;
 }
 
 Result<void> KernelLinks::remove_relay() {
@@ -438,18 +444,12 @@ Result<void> KernelLinks::move(const Place& place, Netns to) {
   });
 }
 
-Result<void> KernelLinks::announce(const Place& place, const MacAddress& mac,
-                                   const std::vector<IpAddress>& addresses) {
-  UniqueFd netns;
-  if (place.netns) {
-    auto opened = netnses_.open(*place.netns);
-    if (!opened && opened.error().code == Errc::netns_gone) return {};
-    if (!opened) return std::unexpected(opened.error());
-    netns = std::move(*opened);
-  }
-  auto done = ipvlanx::announce(netns, place.ifindex, mac, addresses);
-  if (!done) return std::unexpected(std::move(done.error()).within(describe(place)));
-  return {};
+Result<void> KernelLinks::announce(IfIndex master, std::optional<IfIndex> as_slave, const MacAddress& mac,
+                                   const IpAddress& address) {
+  // A number that does not fit into a mark: then the siblings are not told.
+  const bool by_relay = as_slave && number(*as_slave) <= IPVX_MOST_IN_MARK;
+  const std::uint32_t mark = by_relay ? IPVX_MARK_AS_SLAVE(number(*as_slave)) : 0;
+  return announcer_.send(by_relay ? relay_.entrance : master, mark, mac, address);
 }
 
 Result<void> KernelLinks::separate_link_locals(const Place& place, SlaveId id, const MacAddress& mac) {
@@ -477,7 +477,9 @@ Result<std::unique_ptr<Links>> open_kernel_links(const std::string& settings_rec
   if (!host) return std::unexpected(host.error());
   HostSettings settings{settings_record};
   if (auto opened = settings.open(); !opened) return std::unexpected(opened.error());
-  return std::make_unique<KernelLinks>(std::move(*host), std::move(settings));
+  auto announcer = Announcer::open();
+  if (!announcer) return std::unexpected(announcer.error());
+  return std::make_unique<KernelLinks>(std::move(*host), std::move(settings), std::move(*announcer));
 }
 
 }  // namespace ipvlanx

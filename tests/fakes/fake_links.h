@@ -146,9 +146,16 @@ class FakeLinks final : public Links {
       link.addresses.clear();
     });
   }
-  Result<void> announce(const Place& place, const MacAddress&,
-                        const std::vector<IpAddress>& addresses) override {
-    for (const IpAddress& address : addresses) announced.emplace_back(place, address);
+  struct Announced {
+    IfIndex master{};
+    std::optional<IfIndex> as_slave;
+    MacAddress mac;
+    IpAddress address;
+    bool operator==(const Announced&) const = default;
+  };
+  Result<void> announce(IfIndex master, std::optional<IfIndex> as_slave, const MacAddress& mac,
+                        const IpAddress& address) override {
+    announced.push_back({master, as_slave, mac, address});
     return {};
   }
   Result<void> separate_link_locals(const Place&, SlaveId id, const MacAddress&) override {
@@ -156,7 +163,7 @@ class FakeLinks final : public Links {
     return {};
   }
   std::vector<SlaveId> separated;
-  std::vector<std::pair<Place, IpAddress>> announced;
+  std::vector<Announced> announced;
   std::map<IfIndex, Mode> tuned;   // by tune()
   std::set<RouteKey> host_routes;  // by write() and erase()
   std::set<IfIndex> routed;        // host ends, by set_routed()

@@ -230,21 +230,26 @@ TEST_CASE("a MAC address is set on either end") {
 }
 
 TEST_CASE("an announcement is what other stacks believe") {
+  const Namespace wire{"wire"};
+  run("ip link add nic0 type veth peer name wire0 netns wire && ip link set nic0 up && ip -n wire link set "
+      "wire0 up");
+  run("ip -n wire addr add 10.0.0.1/24 dev wire0 && ip -n wire addr add fd00::1/64 dev wire0 nodad");
   const auto links = host_links();
-  const Namespace a{"a"};
-  const Pair pair{*links, 1, "ipvl0", need(links->find_netns("a"))};
-  run("ip -n a link set ipvl0 up");
-  REQUIRE(soon([] { return has_flag("ipvx1", "LOWER_UP"); }));
-  // The host end asks nobody; as an ordinary interface it does.
-  run("ip link set ipvx1 arp on && ip addr add 10.0.0.1/24 dev ipvx1 && ip addr add fd00::1/64 dev ipvx1 "
-      "nodad");
+  const IfIndex nic = need(links->master(ifname("nic0"))).ifindex;
+  REQUIRE(soon([] { return has_flag("nic0", "LOWER_UP"); }));
   for (const char* text : {"10.0.0.5", "fd00::5"}) {
-    const std::string neighbour = std::string{text} + " dev ipvx1";
-    run("ip neigh replace " + neighbour + " lladdr 02:00:00:00:00:07 nud stale");
-    need(links->announce(pair.ends.container_end, kMac, {*IpAddress::parse(text)}));
-    CHECK(soon(
-        [&] { return output_of("ip neigh show " + neighbour).find(to_string(kMac)) != std::string::npos; }));
+    const std::string neighbour = std::string{text} + " dev wire0";
+    run("ip -n wire neigh replace " + neighbour + " lladdr 02:00:00:00:00:07 nud stale");
+    need(links->announce(nic, std::nullopt, kMac, *IpAddress::parse(text)));
+    CHECK(soon([&] {
+      return output_of("ip -n wire neigh show " + neighbour).find(to_string(kMac)) != std::string::npos;
+    }));
   }
-  run("ip -n a link set ipvl0 down");
-  need(links->announce(pair.ends.container_end, kMac, {*IpAddress::parse("10.0.0.5")}));
+  // Nobody is told, and that is that: down, gone, and no relay to speak by.
+  const IpAddress address = *IpAddress::parse("10.0.0.5");
+  run("ip link set nic0 down");
+  need(links->announce(nic, std::nullopt, kMac, address));
+  run("ip link del nic0");
+  need(links->announce(nic, std::nullopt, kMac, address));
+  need(links->announce(nic, IfIndex{7}, kMac, address));
 }

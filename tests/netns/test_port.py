@@ -72,13 +72,13 @@ def test_flags_hold_for_broadcasts_only_when_the_port_is_strict(pair: Topology) 
 
 
 def test_a_port_that_was_set_keeps_its_options_without_slaves(net: Topology) -> None:
-    net.daemon.cli("port set m0 mode l2 vepa strict-private on")
+    net.daemon.cli("port set m0 mode l2 vepa strict-private on announce off")
     slave = net.add_slave()
     assert net.daemon.get(f"/v1/slaves/{slave.id}")["flag"] == "vepa"
     net.daemon.cli("link del ipvl0")
     (port,) = net.daemon.cli_json("port show")
     assert (port["mode"], port["flag"], port["slaves"]) == ("l3", "bridge", 0)
-    assert port["options"] == {"strict_private": True}
+    assert port["options"] == {"strict_private": True, "announce": False}
     net.daemon.restart()
     assert net.daemon.cli_json("port show") == [port]
     net.daemon.cli("port del m0")

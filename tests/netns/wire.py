@@ -33,6 +33,7 @@ class Frame:
     length: int  # of the frame, also where less was kept
     outgoing: bool  # sent by this interface rather than received
     vlan: int | None  # its tag, which the kernel keeps beside the data
+    at: float = 0.0  # when it was read, by time.monotonic()
 
     @functools.cached_property
     def packet(self) -> Packet:
@@ -83,7 +84,7 @@ class Capture:
                 if level == SOL_PACKET and kind == PACKET_AUXDATA:
                     status, length, _, _, _, tag, _ = struct.unpack_from("=IIIHHHH", value)
                     vlan = tag & 0xFFF if status & TP_STATUS_VLAN_VALID else None
-            self.frames.append(Frame(data, length, address[2] == PACKET_OUTGOING, vlan))
+            self.frames.append(Frame(data, length, address[2] == PACKET_OUTGOING, vlan, time.monotonic()))
 
     def __enter__(self) -> Capture:
         self._thread.start()

@@ -268,6 +268,68 @@ TEST_CASE("a port waits for its master that is elsewhere, whoever noticed") {
   CHECK(next->state().ports().size() == 1);
 }
 
+TEST_CASE("what is due is announced as it is by then") {
+  using namespace std::chrono_literals;
+  using Time = Announcements::Time;
+  constexpr Time kStart{1h};
+  World world;
+  int woken = 0;
+  world.controller.on_announcement([&] { ++woken; });
+  const SlaveId id = world.add("web0", {prefix("10.0.0.5/24")});
+  CHECK(woken == 1);
+  CHECK(world.links.announced.empty());
+  const IfIndex host_end = world.controller.state().slave(id)->ends.host_end;
+  const MacAddress mac = m0().mac;
+  const IpAddress five = ip("10.0.0.5");
+  auto& announced = world.links.announced;
+
+  SECTION("first as the slave, then by the master alone") {
+    CHECK(world.controller.announce(kStart).empty());
+    CHECK(announced == std::vector<FakeLinks::Announced>{{kM0, host_end, mac, five}});
+    CHECK(world.controller.next_announcement() == kStart + 2s);
+    CHECK(world.controller.announce(kStart + 2s).empty());
+    CHECK(announced.back() == FakeLinks::Announced{kM0, std::nullopt, mac, five});
+    CHECK(announced.size() == 2);
+  }
+  SECTION("nothing of a slave that is gone, or its master") {
+    if (GENERATE(true, false)) {
+      REQUIRE(world.controller.delete_slave(id));
+    } else {
+      world.links.masters.clear();
+      CHECK(world.controller.follow({.places = {{std::nullopt, kM0}}}).empty());
+    }
+    CHECK(world.controller.announce(kStart).empty());
+    CHECK(announced.empty());
+  }
+  SECTION("not where that was switched off meanwhile") {
+    REQUIRE(world.controller.change_port(if_name("m0"), {.announce = false}));
+    CHECK(world.controller.announce(kStart).empty());
+    CHECK(announced.empty());
+  }
+  SECTION("with the MAC address of then") {
+    world.links.masters.at("m0").mac.bytes[5] = 9;
+    CHECK(world.controller.follow({.places = {{std::nullopt, kM0}}}).empty());
+    CHECK(world.controller.announce(kStart).empty());
+    REQUIRE(announced.size() == 1);
+    CHECK(announced[0].mac == world.links.masters.at("m0").mac);
+    CHECK(announced[0].as_slave == host_end);
+  }
+  SECTION("in l3 there are no siblings to tell") {
+    REQUIRE(world.controller.change_port(if_name("m0"), {.mode = Mode::l3}));
+    CHECK(world.controller.announce(kStart).empty());
+    CHECK(announced == std::vector<FakeLinks::Announced>{{kM0, std::nullopt, mac, five}});
+  }
+  SECTION("a daemon that starts has nothing new to say, but of what is new") {
+    CHECK(world.controller.announce(kStart).size() + announced.size() == 1);
+    world.end_of(id).addresses.push_back(prefix("fd00::6/64"));
+    Controller next{world.links, world.datapath, world.state_path};
+    REQUIRE(next.start());
+    announced.clear();
+    CHECK(next.announce(kStart).empty());
+    CHECK(announced == std::vector<FakeLinks::Announced>{{kM0, host_end, mac, ip("fd00::6")}});
+  }
+}
+
 TEST_CASE("requests that name what is not there") {
   World world;
   const auto check = [&](const api::NewSlave& request, Errc code, std::string_view field) {

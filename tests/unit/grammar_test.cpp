@@ -114,6 +114,8 @@ TEST_CASE("port set") {
   CHECK(set.change.flag == Flag::private_);
   CHECK(set.change.strict_private == true);
   CHECK(command<PortSet>("port set m0 strict-private off").change.strict_private == false);
+  CHECK(command<PortSet>("port set m0 announce off").change.announce == false);
+  CHECK_FALSE(command<PortSet>("port set m0 strict-private off").change.announce);
   CHECK_FALSE(command<PortSet>("port set m0").change.mode);
 }
 

@@ -155,9 +155,11 @@ TEST_CASE("ports are found by their URL-encoded name") {
 
 TEST_CASE("a port is set, and deleted with its slaves") {
   Given given;
-  const Reply made = given.patch("/v1/ports/m0", R"({"mode": "l2", "strict_private": true})");
+  const Reply made =
+      given.patch("/v1/ports/m0", R"({"mode": "l2", "strict_private": true, "announce": false})");
   CHECK(made.status == 200);
   CHECK(body(made).at("options").at("strict_private") == true);
+  CHECK(body(made).at("options").at("announce") == false);
   CHECK(body(made).at("slaves") == 0);
   given.slave("web0", "10.0.0.5/24");
   CHECK(body(given.patch("/v1/ports/m0", R"({"flag": "vepa"})")).at("flag") == "vepa");

@@ -98,13 +98,15 @@ TEST_CASE("addresses") {
 }
 
 TEST_CASE("ports") {
-  const ShownPorts ports{{"m0", 7, "l2", "bridge", "02:00:00:00:00:01", 1500, {.strict_private = true}, 2}};
+  const ShownPorts ports{
+      {"m0", 7, "l2", "bridge", "02:00:00:00:00:01", 1500, {.strict_private = true, .announce = false}, 2}};
   CHECK(text::ports(ports) ==
         "7: m0: mtu 1500 slaves 2\n"
-        "    link/ether 02:00:00:00:00:01 ipvlan mode l2 bridge strict-private on\n");
-  CHECK(json::ports(ports).dump() ==
-        R"([{"master":"m0","ifindex":7,"mode":"l2","flag":"bridge",)"
-        R"("mac":"02:00:00:00:00:01","mtu":1500,"options":{"strict_private":true},"slaves":2}])");
+        "    link/ether 02:00:00:00:00:01 ipvlan mode l2 bridge strict-private on announce off\n");
+  CHECK(
+      json::ports(ports).dump() ==
+      R"([{"master":"m0","ifindex":7,"mode":"l2","flag":"bridge",)"
+      R"("mac":"02:00:00:00:00:01","mtu":1500,"options":{"strict_private":true,"announce":false},"slaves":2}])");
 }
 
 TEST_CASE("statistics") {

@@ -164,6 +164,7 @@ Parsed<Command> port_set(Words words) {
   options.value("mode", "mode", parse_mode, change.mode);
   flag_words(options, change.flag);
   options.value("strict-private", "strict_private", parse_switch, change.strict_private);
+  options.value("announce", "announce", parse_switch, change.announce);
   if (const auto read = options.read(words); !read) return same(read);
 
   if (!master) return missing("MASTER");
@@ -260,7 +261,7 @@ constexpr std::array kRows = {
     CommandRow{"addr", "show", "addr show [ dev NAME ]", show_of_slave<AddrShow>},
     CommandRow{"port", "set",
                "port set MASTER [ mode { l3 | l3s | l2 } ] [ bridge | private | vepa ]\n"
-               "[ strict-private { on | off } ]",
+               "[ strict-private { on | off } ] [ announce { on | off } ]",
                port_set},
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},
     CommandRow{"port", "del", "port del MASTER", port_del},

@@ -78,14 +78,15 @@ Json addresses(const ShownSlaves& slaves) {
 Json ports(const ShownPorts& ports) {
   Json out = Json::array();
   for (const auto& port : ports) {
-    out.push_back({{"master", port.master},
-                   {"ifindex", or_null(port.ifindex)},
-                   {"mode", port.mode},
-                   {"flag", port.flag},
-                   {"mac", port.mac},
-                   {"mtu", port.mtu},
-                   {"options", {{"strict_private", port.options.strict_private}}},
-                   {"slaves", port.slaves}});
+    out.push_back(
+        {{"master", port.master},
+         {"ifindex", or_null(port.ifindex)},
+         {"mode", port.mode},
+         {"flag", port.flag},
+         {"mac", port.mac},
+         {"mtu", port.mtu},
+         {"options", {{"strict_private", port.options.strict_private}, {"announce", port.options.announce}}},
+         {"slaves", port.slaves}});
   }
   return out;
 }

@@ -80,10 +80,11 @@ std::string addresses(const ShownSlaves& slaves) {
 std::string ports(const ShownPorts& ports) {
   std::string out;
   for (const auto& port : ports) {
-    out += fmt::format("{}: {}: mtu {} slaves {}\n    link/ether {} ipvlan mode {} {}{}\n",
+    out += fmt::format("{}: {}: mtu {} slaves {}\n    link/ether {} ipvlan mode {} {}{}{}\n",
                        port.ifindex ? fmt::to_string(*port.ifindex) : "?", printable(port.master), port.mtu,
                        port.slaves, port.mac, port.mode, port.flag,
-                       port.options.strict_private ? " strict-private on" : "");
+                       port.options.strict_private ? " strict-private on" : "",
+                       port.options.announce ? "" : " announce off");
   }
   return out;
 }

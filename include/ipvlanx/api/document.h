@@ -3,7 +3,8 @@
 // takes it.
 //
 //   {"version": 1,
-//    "ports":  [{"master": "eth0", "mode": "l2", "flag": "bridge", "strict_private": false}],
+//    "ports":  [{"master": "eth0", "mode": "l2", "flag": "bridge", "strict_private": false,
+//                "announce": true}],
 //    "slaves": [{"name": "ipvl0", "master": "eth0", "netns": "ns0", "mtu": 1500, "up": true,
 //                "addr_policy": "learn", "max_addresses": 64, "addresses": ["10.0.0.5/24"]}]}
 #pragma once

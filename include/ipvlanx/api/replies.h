@@ -39,6 +39,7 @@ struct SlaveReply {
 
 struct PortOptionsReply {
   bool strict_private = false;
+  bool announce = true;
 };
 
 struct PortReply {

@@ -43,6 +43,7 @@ struct PortChange {
   std::optional<Mode> mode = {};
   std::optional<Flag> flag = {};
   std::optional<bool> strict_private = {};
+  std::optional<bool> announce = {};
 };
 
 // POST /v1/slaves/{id}/addresses

@@ -9,6 +9,7 @@
 #include "ipvlanx/api/requests.h"
 #include "ipvlanx/control/event_log.h"
 #include "ipvlanx/datapath/datapath.h"
+#include "ipvlanx/model/announcements.h"
 #include "ipvlanx/model/plan.h"
 #include "ipvlanx/netlink/link_monitor.h"
 #include "ipvlanx/netlink/links.h"
@@ -40,6 +41,14 @@ class Controller {
   // Returns what could not be followed or, since the last call, only attempted.
   std::vector<Error> follow(const Notices& notices);
 
+  // Sends the announcements that are due: some at a time, and without waiting for anything.
+  // Returns what could not be sent.
+  std::vector<Error> announce(Announcements::Time now);
+  // When to call it again; nullopt: not before on_announcement() is told.
+  std::optional<Announcements::Time> next_announcement() const { return announcements_.next(); }
+  // Called when there is something new to announce, at once.
+  void on_announcement(std::function<void()> wake) { wake_ = std::move(wake); }
+
   const State& state() const { return state_; }
   Result<SlaveStats> stats(SlaveId id);
   std::optional<std::string> netns_name(const Slave& slave);
@@ -64,6 +73,7 @@ class Controller {
   Result<void> erase(const RouteRow& row) { return links_.erase(row); }
   Result<void> move(const step::Move& move, Plan& plan);
   void undo(Plan& plan, std::size_t failed);
+  void queue_announcements(const std::vector<Step>& steps, const std::vector<Announcement>& news);
   Result<void> refresh(SlaveId id, bool routes_too = false);
   Result<void> refresh_master(IfIndex master);
   Result<void> part_from_master(IfIndex master, Notices::Departure departure);
@@ -77,6 +87,8 @@ class Controller {
   State state_;
   Relay relay_;
   EventLog events_;
+  Announcements announcements_;
+  std::function<void()> wake_ = [] {};
   std::vector<Error> troubles_;  // what follow() has to report
 };
 

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "ipvlanx/model/announcements.h"
 #include "ipvlanx/model/event.h"
 #include "ipvlanx/model/state.h"
 #include "ipvlanx/model/tables.h"
@@ -42,6 +43,7 @@ struct SlaveLink {
   bool up = false;
   // By ipvlan's key: of IPv4 the peer's address where there is one (rule 43).
   std::vector<Prefix> addresses = {};
+  std::vector<IpAddress> silent = {};  // of them, in their own order: see Slave
   bool operator==(const SlaveLink&) const = default;
 };
 
@@ -91,6 +93,7 @@ struct ChangePort {
   std::optional<Mode> mode = {};
   std::optional<Flag> flag = {};
   std::optional<bool> strict_private = {};
+  std::optional<bool> announce = {};
 };
 
 // With all its slaves.
@@ -219,15 +222,6 @@ struct Move {
   bool operator==(const Move&) const = default;
 };
 
-// Tell everybody on the link whose MAC address these addresses have.
-struct Announce {
-  SlaveId slave{};
-  Place place;
-  MacAddress mac;
-  std::vector<IpAddress> addresses;
-  bool operator==(const Announce&) const = default;
-};
-
 // Give the interface IPv6 link-local addresses that differ although its MAC does not.
 struct SeparateLinkLocals {
   SlaveId slave{};
@@ -242,7 +236,7 @@ using Step =
     std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
                  step::Write<RouteRow>, step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks,
                  step::SetUp, step::SetMtu, step::SetMac, step::SetRouted, step::AssignAddress,
-                 step::RemoveAddress, step::Move, step::Announce, step::SeparateLinkLocals>;
+                 step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
 
 // ------------------------------------------------------------------------- plan
 
@@ -261,6 +255,8 @@ struct Plan {
   std::vector<Event> events = {};
   // Tried once the rest is committed; a failure is reported and undoes nothing.
   std::vector<Step> attempts = {};
+  // What the link has to hear of once the rest is committed.
+  std::vector<Announcement> announcements = {};
   // The slave the command is about.
   SlaveId slave{};
   // Whether the desired state on disk changes.

@@ -50,8 +50,12 @@ struct Slave {
   AddrPolicy addr_policy = AddrPolicy::learn;
   std::uint32_t max_addresses = kDefaultMaxAddresses;
   AddressList addresses = {};
+  // Of them: steered to it, but not announced. Whether it may use them is not known yet
+  // (duplicate address detection), or they are the other side's of a point-to-point address.
+  std::vector<IpAddress> silent = {};  // in their own order
 
   const Address* find(const IpAddress& address) const { return addresses.find(address); }
+  bool is_silent(const IpAddress& address) const;
   bool operator==(const Slave&) const = default;
 };
 
@@ -64,6 +68,7 @@ struct Port {
   std::uint32_t mtu = 0;
   bool carrier = true;          // the master's; its slaves' host ends are up or down by it
   bool strict_private = false;  // private and vepa hold for broadcasts too
+  bool announce = true;         // where its slaves' addresses are
   bool kept = false;            // set by the user: stays without slaves
   bool operator==(const Port&) const = default;
 };

@@ -79,10 +79,12 @@ class Links {
   virtual Result<void> assign(const Place& place, const Prefix& prefix) = 0;
   virtual Result<void> unassign(const Place& place, const Prefix& prefix) = 0;
   virtual Result<void> move(const Place& place, Netns to) = 0;
-  // Tells everybody on the link whose MAC address these have: ARP announcements and
-  // unsolicited neighbour advertisements. A slave that is gone or down tells nobody: success.
-  virtual Result<void> announce(const Place& place, const MacAddress& mac,
-                                const std::vector<IpAddress>& addresses) = 0;
+  // Tells whose MAC address this is, by an ARP announcement or an unsolicited neighbour
+  // advertisement: to the wire, out of the master, or as the broadcast of the slave with this
+  // host end, which its siblings get, too. Best effort, without waiting: where an interface
+  // is down or gone nobody is told, and that is a success.
+  virtual Result<void> announce(IfIndex master, std::optional<IfIndex> as_slave, const MacAddress& mac,
+                                const IpAddress& address) = 0;
   // Rule 48: addrgenmode random, so that link-local addresses made from now on
   // differ; one made from the shared MAC already is replaced by one with the
   // slave's number in it, as ipvlan's (addrconf_ifid_eui48()).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "announce.h"
+#include "announcer.h"
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -8,9 +8,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <span>
-
-#include "socket.h"
+#include <vector>
 
 namespace ipvlanx {
 
@@ -79,35 +79,45 @@ Bytes announcement(const MacAddress& mac, const IpAddress& address) {
 
 }  // namespace
 
-Result<void> announce(const UniqueFd& netns, IfIndex interface, const MacAddress& mac,
-                      const std::vector<IpAddress>& addresses) {
-  UniqueFd socket;
-  int error = 0;
-  const auto open = [&] {
-    // Of no protocol: it receives nothing.
-    socket = UniqueFd{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    error = errno;
-  };
-  if (netns) {
-    if (auto been = in_netns(netns, open); !been) return been;
-  } else {
-    open();
-  }
-  if (!socket) return kernel_error("open a packet socket", error);
+Result<Announcer> Announcer::open() {
+  // Of no protocol: it receives nothing.
+  UniqueFd socket{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!socket) return kernel_error("open a packet socket", errno);
+  return Announcer{std::move(socket)};
+}
 
+Result<void> Announcer::send(IfIndex interface, std::uint32_t mark, const MacAddress& mac,
+                             const IpAddress& address) {
+  Bytes frame = announcement(mac, address);
   sockaddr_ll where{};
   where.sll_family = AF_PACKET;
   where.sll_ifindex = static_cast<int>(number(interface));
-  for (const IpAddress& address : addresses) {
-    const Bytes frame = announcement(mac, address);
-    const auto* to = reinterpret_cast<const sockaddr*>(&where);
-    // An interface that is down or gone has nobody to tell.
-    if (::sendto(socket.get(), frame.data(), frame.size(), 0, to, sizeof where) < 0 && errno != ENETDOWN &&
-        errno != ENXIO && errno != ENODEV) {
-      return kernel_error("announce an address", errno);
-    }
+  iovec part{.iov_base = frame.data(), .iov_len = frame.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof mark)> control{};
+  msghdr message{};
+  message.msg_name = &where;
+  message.msg_namelen = sizeof where;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SO_MARK;
+  header->cmsg_len = CMSG_LEN(sizeof mark);
+  std::memcpy(CMSG_DATA(header), &mark, sizeof mark);
+
+  if (::sendmsg(socket_.get(), &message, 0) >= 0) return {};
+  switch (errno) {
+    case ENETDOWN:  // the interface is down,
+    case ENXIO:     // or gone
+    case ENODEV:
+    case ENOBUFS:
+    case EAGAIN:
+      return {};
+    default:
+      return kernel_error("announce " + to_string(address), errno);
   }
-  return {};
 }
 
 }  // namespace ipvlanx
