@@ -301,6 +301,10 @@ std::vector<Error> Controller::follow(const Notices& notices) {
   for (const auto& [id, host_end] : concerned) {
     if (auto done = refresh(id, host_end); !done) troubles_.push_back(std::move(done.error()));
   }
+  for (const IfIndex master : notices.failed_over) {
+    const Port* port = state_.port(master);
+    if (port) queue_announcements({}, all_announcements(state_, *port, Audience::wire));
+  }
   return std::exchange(troubles_, {});
 }
 

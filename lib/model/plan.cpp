@@ -264,10 +264,7 @@ void announce_all(Plan& plan, const State& state, const Port& before, const Port
   const bool back_in_l2 = is_routed(before) && !is_routed(after);
   const bool back_on_the_link = after.carrier && !before.carrier;
   if (!back_in_l2 && !back_on_the_link && after.mac == before.mac) return;
-  for (const auto& [key, row] : tables_of(state, after).addresses) {
-    if (!may_announce(after, *state.slave(row.slave), key.address)) continue;
-    plan.announcements.push_back({key, back_in_l2 ? Audience::link : Audience::wire});
-  }
+  plan.announcements = all_announcements(state, after, back_in_l2 ? Audience::link : Audience::wire);
 }
 
 // The whole plan of a command about one slave.
@@ -702,6 +699,14 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
 std::uint32_t host_end_mtu(std::uint32_t slave_mtu) {
   constexpr std::uint32_t kMinIpv6Mtu = 1280;
   return std::max(slave_mtu, kMinIpv6Mtu);
+}
+
+std::vector<Announcement> all_announcements(const State& state, const Port& port, Audience audience) {
+  std::vector<Announcement> all;
+  for (const auto& [key, row] : tables_of(state, port).addresses) {
+    if (may_announce(port, *state.slave(row.slave), key.address)) all.push_back({key, audience});
+  }
+  return all;
 }
 
 Result<Plan> plan(const State& state, const Command& command) {

@@ -84,6 +84,14 @@ std::optional<Notices::Departure> departure(const nlmsghdr& message) {
   return moved ? Notices::Departure::moved : Notices::Departure::removed;
 }
 
+bool has_failed_over(const nlmsghdr& message) {
+  if (message.nlmsg_type != RTM_NEWLINK) return false;
+  const auto* attributes =
+      static_cast<const char*>(mnl_nlmsg_get_payload_offset(&message, sizeof(ifinfomsg)));
+  const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message));
+  return Attributes{{attributes, end}}.u32(IFLA_EVENT) == std::uint32_t{IFLA_EVENT_NOTIFY_PEERS};
+}
+
 }  // namespace
 
 struct LinkMonitor::Socket {
@@ -167,6 +175,7 @@ Result<Notices> LinkMonitor::read() {
         notices.left.insert_or_assign(*ifindex, *left);
       }
       if (seen.insert(place).second) notices.places.push_back(place);
+      if (!netns && has_failed_over(*message)) notices.failed_over.insert(*ifindex);
     }
   }
   return notices;

@@ -314,6 +314,15 @@ TEST_CASE("what is due is announced as it is by then") {
     CHECK(announced[0].mac == world.links.masters.at("m0").mac);
     CHECK(announced[0].as_slave == host_end);
   }
+  SECTION("again to the wire, when its master has failed over") {
+    CHECK(world.controller.announce(kStart).empty());
+    CHECK(world.controller.follow({.failed_over = {kM0, IfIndex{77}}}).empty());
+    CHECK(woken == 2);
+    CHECK(world.controller.announce(kStart + 1s).empty());
+    CHECK(world.controller.announce(kStart + 3s).empty());
+    CHECK(announced.size() == 3);
+    CHECK(announced.back() == FakeLinks::Announced{kM0, std::nullopt, mac, five});
+  }
   SECTION("in l3 there are no siblings to tell") {
     REQUIRE(world.controller.change_port(if_name("m0"), {.mode = Mode::l3}));
     CHECK(world.controller.announce(kStart).empty());

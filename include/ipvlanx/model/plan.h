@@ -271,6 +271,9 @@ State applied(State state, const Plan& plan);
 // lose its IPv6 routes.
 std::uint32_t host_end_mtu(std::uint32_t slave_mtu);
 
+// Of all addresses that steer to the port's slaves, as far as they are announced.
+std::vector<Announcement> all_announcements(const State& state, const Port& port, Audience audience);
+
 // What undoes a step, or nothing where nothing needs undoing or can.
 std::optional<Step> inverse(const Step& step);
 

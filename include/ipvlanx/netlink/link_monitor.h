@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "ipvlanx/model/state.h"
@@ -19,6 +20,9 @@ struct Notices {
   // be back.
   enum class Departure { moved, removed };
   std::map<IfIndex, Departure> left = {};
+  // Of the host's: they are reached by another way now, and neighbours have to be told
+  // (NETDEV_NOTIFY_PEERS: a bond has failed over, a virtual machine has moved).
+  std::set<IfIndex> failed_over = {};
 };
 
 // One rtnetlink socket with NETLINK_LISTEN_ALL_NSID (CAP_NET_BROADCAST), groups
