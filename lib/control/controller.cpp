@@ -222,7 +222,7 @@ Result<void> Controller::write(const PortRow& row) {
 
 Result<void> Controller::erase(const PortRow& row) {
   if (auto erased = datapath_.erase(row); !erased) return erased;
-  return links_.tune(row.master, Mode::l2);
+  return links_.tune(row.master, std::nullopt);
 }
 
 // Leaves an interface that is there already where it is.

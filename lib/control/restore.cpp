@@ -117,7 +117,7 @@ Result<Restored> restore(Links& links, Datapath& datapath, const std::string& st
 
   const Tables wanted = tables_of(state);
   for (const auto& [master, row] : tables->ports) {
-    if (wanted.ports.contains(master) && row.mode != Mode::l2) restored.in_force.emplace(master, row.mode);
+    if (wanted.ports.contains(master)) restored.in_force.emplace(master, row.mode);
   }
   Difference difference = ipvlanx::difference(*tables, wanted);
   restored.steps = std::move(difference.withdrawals);

@@ -5,10 +5,13 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <memory>
 
 #include "ipvlanx/base/files.h"
+#include "link_changes.h"
+#include "link_facts.h"
 
 namespace ipvlanx {
 
@@ -16,6 +19,12 @@ namespace {
 
 constexpr IfIndex kEverywhere{};
 const Sysctl kForwardIpv6Everywhere{Family::ipv6, kEverywhere, "forwarding"};
+
+// No sysctl, but remembered and given back like one: an interface's IFF_ALLMULTI.
+constexpr Family kOfNoFamily{};
+Sysctl all_multicast(IfIndex master) {
+  return {kOfNoFamily, master, "allmulti"};
+}
 
 std::string boot_id() {
   std::ifstream file{"/proc/sys/kernel/random/boot_id"};
@@ -34,6 +43,7 @@ bool has_ipv6() {
 }
 
 int read_everywhere(Sysctl sysctl) {
+  if (sysctl.family == kOfNoFamily) return 0;
   sysctl.interface = kEverywhere;
   return read_sysctl(sysctl).value_or(0);
 }
@@ -41,6 +51,7 @@ int read_everywhere(Sysctl sysctl) {
 std::vector<Sysctl> wanted_by(const std::map<IfIndex, Mode>& ports) {
   std::vector<Sysctl> wanted;
   for (const auto& [master, mode] : ports) {
+    if (mode == Mode::l2) wanted.push_back(all_multicast(master));
     if (mode != Mode::l3s) continue;
     wanted.push_back({Family::ipv4, master, "forwarding"});
     if (has_force_forwarding()) wanted.push_back({Family::ipv6, master, "force_forwarding"});
@@ -99,7 +110,7 @@ Result<void> HostSettings::serve(const std::map<IfIndex, Mode>& ports) {
 
   for (const Sysctl& sysctl : wanted) {
     if (is_made(sysctl)) continue;
-    if (read_sysctl(sysctl).value_or(1) == 1) continue;
+    if (read(sysctl).value_or(1) == 1) continue;
     if (sysctl == kForwardIpv6Everywhere) {
       if (auto done = prepare_for_forwarding_ipv6_everywhere(); !done) return done;
     }
@@ -114,11 +125,11 @@ bool HostSettings::is_made(const Sysctl& sysctl) const {
 
 Result<void> HostSettings::make(const Sysctl& sysctl, int value) {
   changes_.push_back({.sysctl = sysctl,
-                      .before = read_sysctl(sysctl).value_or(value),
+                      .before = read(sysctl).value_or(value),
                       .ours = value,
                       .everywhere = read_everywhere(sysctl)});
   if (auto saved = save(); !saved) return saved;
-  return write_sysctl(sysctl, value);
+  return write(sysctl, value);
 }
 
 // The switch turns each interface's `forwarding` with it, there and back; and an
@@ -141,11 +152,26 @@ Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
 // it is our own global switch that turned it along.
 Result<void> HostSettings::give_back(const Change& change) {
   const bool turned_along = change.before == change.ours;
-  const bool ours = read_sysctl(change.sysctl) == change.ours &&
+  const bool ours = read(change.sysctl) == change.ours &&
                     (change.sysctl.interface == kEverywhere || change.sysctl.name == "accept_ra" ||
                      read_everywhere(change.sysctl) == change.everywhere);
   if (!ours && !turned_along) return {};
-  return write_sysctl(change.sysctl, change.before);
+  return write(change.sysctl, change.before);
+}
+
+std::optional<int> HostSettings::read(const Sysctl& setting) {
+  if (setting.family != kOfNoFamily) return read_sysctl(setting);
+  const auto link = read_link(host_, {.netns = std::nullopt, .ifindex = setting.interface});
+  if (!link) return std::nullopt;
+  return link->allmulti;
+}
+
+Result<void> HostSettings::write(const Sysctl& setting, int value) {
+  if (setting.family != kOfNoFamily) return write_sysctl(setting, value);
+  const auto set = set_link_allmulti(host_, setting.interface, value != 0);
+  if (set || set.error().number == ENODEV) return {};
+  return refused(fmt::format("have interface {} receive all multicast", number(setting.interface)),
+                 set.error());
 }
 
 Result<void> HostSettings::save() const {

@@ -6,23 +6,25 @@
 #include <string>
 #include <vector>
 
+#include "socket.h"
 #include "sysctl.h"
 
 namespace ipvlanx {
 
 // Forwarding, as far as ports in l3 and l3s need it: of IPv4 and, where the kernel has
 // force_forwarding (6.17), of IPv6 from the masters of l3s ports alone. Else of IPv6
-// everywhere, with accept_ra 2 where router advertisements are listened to.
+// everywhere, with accept_ra 2 where router advertisements are listened to. And that masters
+// of l2 ports receive all multicast (IFF_ALLMULTI): what slaves join, the NIC does not know.
 //
 // What is changed is written to a file first, and given back when the last port that
 // needs it goes, unless somebody has changed it since; after a crash, too.
 class HostSettings {
  public:
-  explicit HostSettings(std::string record) : record_(std::move(record)) {}
+  HostSettings(std::string record, NetlinkSocket host) : record_(std::move(record)), host_(std::move(host)) {}
 
   // Reads the record. After a reboot there is nothing to give back.
   Result<void> open();
-  // Makes the settings what these ports (masters and their modes) need.
+  // Makes the settings what these ports with slaves (masters and their modes) need.
   Result<void> serve(const std::map<IfIndex, Mode>& ports);
 
  private:
@@ -37,8 +39,12 @@ class HostSettings {
   Result<void> give_back(const Change& change);
   Result<void> save() const;
   bool is_made(const Sysctl& sysctl) const;
+  // Of a sysctl, or of what stands in for one: see all_multicast().
+  std::optional<int> read(const Sysctl& setting);
+  Result<void> write(const Sysctl& setting, int value);
 
   std::string record_;
+  NetlinkSocket host_;
   std::vector<Change> changes_;  // in the order they were made
 };
 

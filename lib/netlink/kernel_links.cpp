@@ -77,7 +77,7 @@ class KernelLinks final : public Links {
   Result<std::map<SlaveId, IfIndex>> host_ends() override;
   Result<Relay> relay() override;
   Result<void> remove_relay() override;
-  Result<void> tune(IfIndex master, Mode mode) override;
+  Result<void> tune(IfIndex master, std::optional<Mode> mode) override;
   Result<void> tune(const std::map<IfIndex, Mode>& ports) override;
   Result<void> write(const RouteRow& route) override;
   Result<void> erase(const RouteRow& route) override;
@@ -117,7 +117,7 @@ class KernelLinks final : public Links {
   HostSettings settings_;
   Announcer announcer_;
   Relay relay_;
-  std::map<IfIndex, Mode> routed_ports_;
+  std::map<IfIndex, Mode> ports_;  // that have slaves
   NetnsFinder netnses_{host_};
 };
 
@@ -328,23 +328,24 @@ Result<void> KernelLinks::remove_relay() {
 
 // ------------------------------------------------------------- the host's routing
 
-Result<void> KernelLinks::tune(IfIndex master, Mode mode) {
-  auto ports = routed_ports_;
-  if (mode == Mode::l2) {
-    ports.erase(master);
+Result<void> KernelLinks::tune(IfIndex master, std::optional<Mode> mode) {
+  auto ports = ports_;
+  if (mode) {
+    ports[master] = *mode;
   } else {
-    ports[master] = mode;
+    ports.erase(master);
   }
   return tune(ports);
 }
 
 Result<void> KernelLinks::tune(const std::map<IfIndex, Mode>& ports) {
   if (auto done = settings_.serve(ports); !done) return done;
-  routed_ports_ = ports;
+  ports_ = ports;
   std::map<IfIndex, IfName> masters;
   for (const auto& [master, mode] : ports) {
+    if (mode != Mode::l3s) continue;
     const auto link = read_link(host_, {.netns = std::nullopt, .ifindex = master});
-    if (mode == Mode::l3s && link) masters.emplace(master, presentable(link->name));
+    if (link) masters.emplace(master, presentable(link->name));
   }
   return done(set_rules(host_, masters), "set the host's routing rules");
 }
@@ -475,7 +476,9 @@ Result<void> KernelLinks::separate_link_locals(const Place& place, SlaveId id, c
 Result<std::unique_ptr<Links>> open_kernel_links(const std::string& settings_record) {
   auto host = NetlinkSocket::open();
   if (!host) return std::unexpected(host.error());
-  HostSettings settings{settings_record};
+  auto socket = NetlinkSocket::open();
+  if (!socket) return std::unexpected(socket.error());
+  HostSettings settings{settings_record, std::move(*socket)};
   if (auto opened = settings.open(); !opened) return std::unexpected(opened.error());
   auto announcer = Announcer::open();
   if (!announcer) return std::unexpected(announcer.error());

@@ -99,6 +99,10 @@ Answer<void> set_link_arp(NetlinkSocket& socket, IfIndex ifindex, bool arp) {
   return socket.tell(set_flag(ifindex, IFF_NOARP, !arp));
 }
 
+Answer<void> set_link_allmulti(NetlinkSocket& socket, IfIndex ifindex, bool allmulti) {
+  return socket.tell(set_flag(ifindex, IFF_ALLMULTI, allmulti));
+}
+
 Answer<void> set_link_mac(NetlinkSocket& socket, IfIndex ifindex, const MacAddress& mac) {
   return socket.tell(set_link(ifindex).put_bytes(IFLA_ADDRESS, mac.bytes));
 }

@@ -33,6 +33,8 @@ Answer<void> set_link_group(NetlinkSocket& socket, IfIndex ifindex, std::uint32_
 Answer<void> set_link_up(NetlinkSocket& socket, IfIndex ifindex, bool up);
 // Whether it resolves neighbours' MAC addresses: without, all have its own.
 Answer<void> set_link_arp(NetlinkSocket& socket, IfIndex ifindex, bool arp);
+// Whether it receives multicast that nobody on it has joined.
+Answer<void> set_link_allmulti(NetlinkSocket& socket, IfIndex ifindex, bool allmulti);
 Answer<void> set_link_mac(NetlinkSocket& socket, IfIndex ifindex, const MacAddress& mac);
 Answer<void> set_link_mtu(NetlinkSocket& socket, IfIndex ifindex, std::uint32_t mtu);
 Answer<void> move_link(NetlinkSocket& socket, IfIndex ifindex, const UniqueFd& to);

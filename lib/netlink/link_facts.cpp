@@ -35,6 +35,7 @@ LinkFacts facts_in(const Reply& reply) {
       .up = (link.ifi_flags & IFF_UP) != 0,
       .carrier = (link.ifi_flags & IFF_LOWER_UP) != 0,
       .loopback = (link.ifi_flags & IFF_LOOPBACK) != 0,
+      .allmulti = (link.ifi_flags & IFF_ALLMULTI) != 0,
       .type = link.ifi_type,
       .kind = std::string{attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND)},
       .addr_gen_mode = attributes.nested(IFLA_AF_SPEC).nested(AF_INET6).u8(IFLA_INET6_ADDR_GEN_MODE),

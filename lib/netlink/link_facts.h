@@ -20,6 +20,7 @@ struct LinkFacts {
   bool up = false;         // IFF_UP: as it was told, whatever the carrier says
   bool carrier = false;    // IFF_LOWER_UP
   bool loopback = false;   // IFF_LOOPBACK
+  bool allmulti = false;   // IFF_ALLMULTI, if it was told so by a user
   std::uint16_t type = 0;  // ARPHRD_*
   std::string kind;        // "veth", or empty
   // The other end of a veth.

@@ -82,12 +82,12 @@ class FakeLinks final : public Links {
 
   Result<Relay> relay() override { return Relay{IfIndex{90}, IfIndex{91}}; }
   Result<void> remove_relay() override { return {}; }
-  Result<void> tune(IfIndex master, Mode mode) override {
-    if (fails()) return fail(Errc::kernel_refused, "the fake kernel forwards nothing");
-    if (mode == Mode::l2) {
-      tuned.erase(master);
+  Result<void> tune(IfIndex master, std::optional<Mode> mode) override {
+    if (fails()) return fail(Errc::kernel_refused, "the fake kernel changes nothing");
+    if (mode) {
+      tuned[master] = *mode;
     } else {
-      tuned[master] = mode;
+      tuned.erase(master);
     }
     return {};
   }

@@ -194,6 +194,52 @@ TEST_CASE("the master forwards while its port is in l3s, and as before afterward
   }
 }
 
+TEST_CASE("the master receives all multicast while its port has slaves in l2") {
+  const Nic nic;
+  const auto links = nic.links();
+  const auto all = [](const char* name = "nic0") { return has_flag(name, "ALLMULTI"); };
+  CHECK_FALSE(all());
+  need(links->tune(nic.ifindex, Mode::l2));
+  CHECK(all());
+  CHECK_FALSE(all("wire0"));
+
+  SECTION("until it has none") {
+    need(links->tune(nic.ifindex, std::nullopt));
+    CHECK_FALSE(all());
+  }
+  SECTION("or they are in another mode") {
+    need(links->tune(nic.ifindex, Mode::l3));
+    CHECK_FALSE(all());
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK(all());
+    need(links->tune(nic.ifindex, std::nullopt));
+  }
+  SECTION("also when another daemon gives it back") {
+    need(nic.links()->tune({}));
+    CHECK_FALSE(all());
+  }
+  SECTION("what was on before stays on") {
+    need(links->tune(nic.ifindex, std::nullopt));
+    run("ip link set nic0 allmulticast on");
+    need(links->tune(nic.ifindex, Mode::l2));
+    need(links->tune(nic.ifindex, std::nullopt));
+    CHECK(all());
+  }
+  SECTION("what somebody switched off since stays off") {
+    run("ip link set nic0 allmulticast off");
+    need(links->tune(nic.ifindex, Mode::l2));
+    CHECK_FALSE(all());
+    run("ip link set nic0 allmulticast on && ip link set nic0 allmulticast off");
+    need(links->tune(nic.ifindex, std::nullopt));
+    CHECK_FALSE(all());
+  }
+  SECTION("a master that is gone needs nothing") {
+    run("ip link del nic0");
+    need(links->tune(nic.ifindex, std::nullopt));
+    run("ip link add nic0 type veth peer name wire0");
+  }
+}
+
 TEST_CASE("IPv6 is forwarded from l3s masters alone where the kernel can, else everywhere") {
   const Nic nic;
   const auto links = nic.links();

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of the host's settings and routes do modes l3 and l3s change, and is it given back?
 
-All of /proc/sys/net in the host's namespace is read before, during and after. The drawing is that
+All of /proc/sys/net in the host's namespace is read before, during and after. In l2 it is that the
+master receives all multicast. The drawing is that
 of routed.py; the README's "Firewall rules" names what may change.
 """
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Callable
 
@@ -16,7 +18,7 @@ from scapy.layers.l2 import Ether
 
 from ipvlanx import FAMILIES, Topology
 from routed import A, B, FAR, ROUTED_MODES, Routed, has_force_forwarding, read_sysctl
-from space import Netns, eventually, ping_lost, ping_ok
+from space import SLOW, Netns, eventually, ping_lost, ping_ok
 from wire import Sender
 
 by_mode = pytest.mark.parametrize("mode", ROUTED_MODES)
@@ -241,6 +243,89 @@ def test_the_host_goes_on_listening_to_router_advertisements(routed: Routed, mod
     routed.daemon.cli("link del ipvl0")
     assert default_routes() == [ROUTER_ALONE]
     advertise(routed, 3)
+
+
+# ---------------------------------------------------------------------- l2: multicast
+
+
+def takes_all_multicast(space: Netns, interface: str = "m0") -> bool:
+    return "ALLMULTI" in space.link(interface)["flags"]
+
+
+def leave_by_another_mode(routed: Routed) -> None:
+    routed.set_mode("l3")
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [leave for leave in ENDS.values() if leave is not leave_by_mode] + [leave_by_another_mode],
+)
+def test_a_master_receives_all_multicast_while_it_has_slaves_in_l2(
+    routed: Routed, leave: Callable[[Routed], None]
+) -> None:
+    before = settings(routed.host)
+    for _ in range(2):
+        routed.add("l2")
+        assert takes_all_multicast(routed.host)
+        assert not takes_all_multicast(routed.host, "m1")
+    assert changes(before, settings(routed.host)) == {}
+    routed.daemon.kill()
+    assert takes_all_multicast(routed.host)
+    routed.daemon.start()
+    assert takes_all_multicast(routed.host)
+    leave(routed)
+    eventually("it is as it was", lambda: not takes_all_multicast(routed.host))
+
+
+def test_whose_master_received_it_before_goes_on(routed: Routed) -> None:
+    routed.host.ip("link set m0 allmulticast on")
+    routed.add("l2")
+    routed.daemon.cli("port del m0")
+    assert takes_all_multicast(routed.host)
+
+
+def test_who_switches_it_off_has_it_off(routed: Routed) -> None:
+    routed.add("l2")
+    routed.host.ip("link set m0 allmulticast off")
+    routed.add("l2")
+    routed.daemon.restart()
+    assert not takes_all_multicast(routed.host)
+    routed.daemon.cli("port del m0")
+    assert not takes_all_multicast(routed.host)
+    routed.add("l2")
+    assert takes_all_multicast(routed.host), "a new port, anew"
+
+
+def test_what_a_slave_joins_passes_a_master_that_filters(net: Topology) -> None:
+    """A veth hears everything; a macvlan interface has a filter, as a NIC has."""
+    groups = [f"239.9.9.{n}" for n in range(1, 9)]
+    net.host.ip("link add nic0 link m0 type macvlan mode bridge")
+    net.host.ip("link set nic0 up")
+    space = net.netns("ns0")
+    net.daemon.cli("link add link nic0 name ipvl0 mode l2 netns ns0 addr 10.0.0.10/24")
+    net.external.ip("route add 239.9.9.0/24 dev x0")
+
+    def heard() -> set[str]:
+        with space.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+            ear.bind(("", 5009))
+            ear.settimeout(0.3 * SLOW)
+            for group in groups:
+                request = socket.inet_aton(group) + socket.inet_aton("10.0.0.10")
+                ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+            with net.external.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+                for group in groups:
+                    mouth.sendto(group.encode(), (group, 5009))
+            said = set()
+            try:
+                while len(said) < len(groups):
+                    said.add(ear.recv(100).decode())
+            except TimeoutError:
+                pass
+            return said
+
+    assert heard() == set(groups)
+    net.host.ip("link set nic0 allmulticast off")
+    assert heard() < set(groups), "it does filter"
 
 
 # ---------------------------------------------------------------- stale routes and rules

@@ -169,7 +169,7 @@ TEST_CASE("a live change of a port's mode, all or nothing") {
     const Mode mode = state.port(kM0)->mode;
     const bool routed = mode != Mode::l2;
     CHECK(world.links.routed.size() == (routed ? 2 : 0));
-    CHECK(world.links.tuned.size() == (routed ? 1 : 0));
+    CHECK(world.links.tuned == std::map<IfIndex, Mode>{{kM0, mode}});
     CHECK(world.links.host_routes.size() == (mode == Mode::l3s ? 2 : mode == Mode::l3 ? 1 : 0));
   };
   const auto turn_to = [&](Mode mode) {

@@ -54,12 +54,13 @@ class Links {
   virtual Result<Relay> relay() = 0;
   virtual Result<void> remove_relay() = 0;  // success when it is gone already
 
-  // Forwarding of the host for a port in this mode, and in l3s that what the master brings
-  // asks the port's routes first; in l2, none. What is changed of the host's settings is
+  // What a port with slaves needs of the host in this mode; nullopt: there is none any more.
+  // In l2, that the master receives all multicast; else forwarding, and in l3s that what the
+  // master brings asks the port's routes first. What is changed of the host's settings is
   // remembered on disk and given back when no port needs it. Again, when the master's name
   // has changed.
-  virtual Result<void> tune(IfIndex master, Mode mode) = 0;
-  // At start: these ports are all there are.
+  virtual Result<void> tune(IfIndex master, std::optional<Mode> mode) = 0;
+  // At start: these ports are all that have slaves.
   virtual Result<void> tune(const std::map<IfIndex, Mode>& ports) = 0;
 
   // The host's route to a slave's address: proto 155, by the host end. Success when it is
