@@ -298,6 +298,7 @@ TEST_CASE("what is due is announced as it is by then") {
       world.links.masters.clear();
       CHECK(world.controller.follow({.places = {{std::nullopt, kM0}}}).empty());
     }
+    CHECK_FALSE(world.controller.next_announcement());
     CHECK(world.controller.announce(kStart).empty());
     CHECK(announced.empty());
   }
