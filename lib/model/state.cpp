@@ -143,7 +143,11 @@ void State::drop_port(IfIndex master) {
 }
 
 void State::put(Slave slave) {
-  if (const Slave* before = this->slave(slave.id)) {
+  const Slave* before = this->slave(slave.id);
+  if (before && before->master != slave.master) {
+    release(*before, before->addresses, nullptr);
+    claim(slave, slave.addresses);
+  } else if (before) {
     const auto changed = AddressList::difference(before->addresses, slave.addresses);
     release(*before, changed.before, &slave);
     claim(slave, changed.after);
