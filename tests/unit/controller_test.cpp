@@ -296,7 +296,8 @@ TEST_CASE("what is due is announced as it is by then") {
       REQUIRE(world.controller.delete_slave(id));
     } else {
       world.links.masters.clear();
-      CHECK(world.controller.follow({.places = {{std::nullopt, kM0}}}).empty());
+      const auto departure = GENERATE(Notices::Departure::moved, Notices::Departure::removed);
+      CHECK(world.controller.follow({.places = {{std::nullopt, kM0}}, .left = {{kM0, departure}}}).empty());
     }
     CHECK_FALSE(world.controller.next_announcement());
     CHECK(world.controller.announce(kStart).empty());
