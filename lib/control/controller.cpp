@@ -77,7 +77,8 @@ Result<void> Controller::change_slave(SlaveId id, const api::SlaveChange& reques
   }
   if (!done) return std::unexpected(done.error());
   // A new policy, limit or namespace may show other addresses.
-  return refresh(id);
+  look_at_slave(id);
+  return {};
 }
 
 Result<void> Controller::delete_slave(SlaveId id) {
@@ -151,9 +152,9 @@ Result<void> Controller::carry_out(Plan& plan) {
   }
   if (plan.durable) {
     State next = applied(state_, plan);
-    if (auto saved = write_state(state_path_, next); !saved) {
+    if (auto done = commit(plan, next); !done) {
       undo(plan, plan.steps.size());
-      return saved;
+      return done;
     }
     state_ = std::move(next);
   } else {
@@ -162,23 +163,45 @@ Result<void> Controller::carry_out(Plan& plan) {
   for (Event& event : plan.events) events_.add(std::move(event));
   queue_announcements(plan.steps, plan.announcements);
 
-  for (std::size_t i = 0; i < plan.attempts.size(); ++i) {
-    if (auto done = perform(plan.attempts[i], plan); !done) troubles_.push_back(done.error());
-  }
+  for (std::size_t i = 0; i < plan.attempts.size(); ++i) attempt(plan.attempts[i], plan);
   return {};
+}
+
+void Controller::attempt(const Step& step, Plan& plan) {
+  auto done = perform(step, plan);
+  if (done) return;
+  troubles_.push_back(std::move(done.error()));
+  // What is nobody's any more must not stay for good.
+  const auto* row = std::get_if<step::Write<SlaveRow>>(&step);
+  if (row && !row->after) owed_.push_back(step);
+}
+
+Result<void> Controller::commit(Plan& plan, const State& next) {
+  auto done = write_state(state_path_, next);
+  if (done && plan.last) {
+    done = perform(*plan.last, plan);
+    if (!done) undo(*plan.last);
+  }
+  if (done) return done;
+  if (auto written = write_state(state_path_, state_); !written) {
+    troubles_.push_back(std::move(written.error()).within("undo"));
+  }
+  return done;
 }
 
 // What was done before step `failed`, and what that step itself may have done
 // half; in reverse. An undo that fails as well leaves the rest to be undone.
 void Controller::undo(Plan& plan, std::size_t failed) {
   const auto done = std::min(failed + 1, plan.steps.size());
-  for (std::size_t i = done; i-- > 0;) {
-    const auto back = inverse(plan.steps[i]);
-    if (!back) continue;
-    Plan alone{.steps = {*back}};
-    if (auto undone = perform(*back, alone); !undone) {
-      troubles_.push_back(std::move(undone.error()).within("undo"));
-    }
+  for (std::size_t i = done; i-- > 0;) undo(plan.steps[i]);
+}
+
+void Controller::undo(const Step& step) {
+  const auto back = inverse(step);
+  if (!back) return;
+  Plan alone{.steps = {*back}};
+  if (auto undone = perform(*back, alone); !undone) {
+    troubles_.push_back(std::move(undone.error()).within("undo"));
   }
 }
 
@@ -200,6 +223,7 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
             return links_.remove(remove.ends);
           },
           [&](const step::RemoveManyLinks& remove) { return links_.remove(remove.host_ends); },
+          [&](const step::Settle& settle) { return links_.settle(settle.host_ends, settle.settled); },
           [&](const step::Move& move) { return this->move(move, plan); },
           [&](const step::SetUp& set) { return links_.set_up(set.place, set.up); },
           [&](const step::SetMtu& set) { return links_.set_mtu(set.place, set.after); },
@@ -279,16 +303,21 @@ std::vector<Error> Controller::follow(const Notices& notices) {
     refresh_masters();
     for (const auto& [id, slave] : state_.slaves()) concerned[id] = true;
   }
+  for (const Step& step : std::exchange(owed_, {})) {
+    Plan alone;
+    attempt(step, alone);
+  }
+  Notices all = std::exchange(again_, {});
+  std::ranges::copy(notices.places, std::back_inserter(all.places));
+  for (const auto& [master, departure] : notices.left) all.left.insert_or_assign(master, departure);
   bool host_changed = false;
-  for (const Place& place : notices.places) {
+  for (const Place& place : all.places) {
     if (const Slave* slave = state_.slave_at(place)) concerned.try_emplace(slave->id, false);
     if (place.netns) continue;
     host_changed = true;
     if (state_.port(place.ifindex)) {
-      const auto left = notices.left.find(place.ifindex);
-      auto done = left == notices.left.end() ? refresh_master(place.ifindex)
-                                             : part_from_master(place.ifindex, left->second);
-      if (!done) troubles_.push_back(std::move(done.error()));
+      const auto left = all.left.find(place.ifindex);
+      look_at_master(place.ifindex, left == all.left.end() ? std::nullopt : std::optional{left->second});
     }
     if (place.ifindex == relay_.entrance || place.ifindex == relay_.exit) {
       if (auto kept = keep_relay(); !kept) troubles_.push_back(std::move(kept.error()));
@@ -298,14 +327,31 @@ std::vector<Error> Controller::follow(const Notices& notices) {
   if (host_changed) {
     for (const SlaveId id : find_masters()) concerned.try_emplace(id, false);
   }
-  for (const auto& [id, host_end] : concerned) {
-    if (auto done = refresh(id, host_end); !done) troubles_.push_back(std::move(done.error()));
-  }
+  for (const auto& [id, host_end] : concerned) look_at_slave(id, host_end);
   for (const IfIndex master : notices.failed_over) {
     const Port* port = state_.port(master);
     if (port) queue_announcements({}, all_announcements(state_, *port, Audience::wire));
   }
   return std::exchange(troubles_, {});
+}
+
+// What could not be followed is looked at again with the next notices, whatever they are about.
+void Controller::look_at_slave(SlaveId id, bool routes_too) {
+  auto done = refresh(id, routes_too);
+  if (done) return;
+  look_again({std::nullopt, state_.slave(id)->ends.host_end}, std::move(done.error()));
+}
+
+void Controller::look_at_master(IfIndex master, std::optional<Notices::Departure> left) {
+  auto done = left ? part_from_master(master, *left) : refresh_master(master);
+  if (done) return;
+  look_again({std::nullopt, master}, std::move(done.error()));
+  if (left) again_.left.insert_or_assign(master, *left);
+}
+
+void Controller::look_again(const Place& place, Error why) {
+  troubles_.push_back(std::move(why));
+  again_.places.push_back(place);
 }
 
 // Reads what is true of this slave now and makes it so here: a notice says only
@@ -324,7 +370,10 @@ Result<void> Controller::refresh(SlaveId id, bool routes_too) {
     const bool news =
         std::ranges::any_of(link->addresses, [&](const Prefix& seen) { return !slave->find(seen.address); });
     if (news && !is_away(slave->master)) {
-      if (auto master = links_.master(slave->master)) observe.reserved = std::move(master->reserved);
+      // Not knowing what is reserved, none may be learnt.
+      auto master = links_.master(slave->master);
+      if (!master) return std::unexpected(std::move(master.error()).within(subject));
+      observe.reserved = std::move(master->reserved);
     }
     observe.link = *std::move(link);
   }
@@ -358,8 +407,7 @@ void Controller::refresh_masters() {
     if (is_away(master)) continue;
     const auto link = links_.master(master);
     const bool absent = !link && link.error().code == Errc::no_such_master;
-    auto done = absent ? part_from_master(master, Notices::Departure::moved) : refresh_master(master);
-    if (!done) troubles_.push_back(std::move(done.error()));
+    look_at_master(master, absent ? std::optional{Notices::Departure::moved} : std::nullopt);
   }
 }
 
@@ -369,10 +417,13 @@ std::vector<SlaveId> Controller::find_masters() {
   for (const auto& [number, port] : std::map{state_.ports()}) {
     if (!is_away(number)) continue;
     auto link = links_.master(port.name);
+    if (!link && link.error().code != Errc::no_such_master) {
+      look_again({std::nullopt, number}, std::move(link.error()));
+    }
     if (!link || state_.port(link->ifindex) || state_.slave_at({std::nullopt, link->ifindex})) continue;
     const IfIndex master = link->ifindex;
     if (auto found = run(ObserveMaster{number, *std::move(link)}); !found) {
-      troubles_.push_back(std::move(found.error()));
+      look_again({std::nullopt, number}, std::move(found.error()));
     }
     std::ranges::copy(state_.slaves_of(master), std::back_inserter(served));
   }
@@ -404,6 +455,10 @@ Result<void> Controller::start() {
     const auto* row = std::get_if<step::Write<AddressRow>>(&step);
     if (row && row->after) announcements_.add({row->after->key(), Audience::link});
   }
+  // A daemon that was killed while it made or removed a slave may have left its interfaces.
+  std::set<IfIndex> host_ends;
+  for (const auto& [id, slave] : state_.slaves()) host_ends.insert(slave.ends.host_end);
+  if (auto tidied = links_.tidy(host_ends); !tidied) return tidied;
   // A daemon that was killed while it changed a port may have left its slaves half-way.
   for (const auto& [id, slave] : state_.slaves()) {
     const bool routed = state_.port(slave.master)->mode != Mode::l2;
@@ -413,9 +468,7 @@ Result<void> Controller::start() {
   if (auto saved = write_state(state_path_, state_); !saved) return saved;
   refresh_masters();
   find_masters();
-  for (const auto& [id, slave] : std::map{state_.slaves()}) {
-    if (auto done = refresh(id); !done) troubles_.push_back(std::move(done.error()));
-  }
+  for (const auto& [id, slave] : std::map{state_.slaves()}) look_at_slave(id);
   return {};
 }
 

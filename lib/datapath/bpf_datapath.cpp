@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -126,11 +127,15 @@ class BpfDatapath final : public Datapath {
       const IfIndex host_end{key.host_end};
       const auto ours = hooks_.adopt(slave_tx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_tx));
       if (!ours) return std::unexpected(ours.error());
+      const auto slave = slaves_.read(key);
       if (!*ours) {
-        if (auto gone = slaves_.erase(key); !gone) return gone;
+        // Of an interface that is gone, the counters go, too.
+        char name[IF_NAMESIZE];
+        const bool counts = ::if_indextoname(key.host_end, name) != nullptr;
+        auto gone = slave && !counts ? erase(abi::row(key, *slave)) : slaves_.erase(key);
+        if (!gone) return gone;
         continue;
       }
-      const auto slave = slaves_.read(key);
       if (!slave || slave->mode == IPVX_L2) continue;
       auto done = hooks_.attach(slave_rx(host_end), bpf_program__fd(skeleton_->progs.ipvx_slave_rx));
       if (!done) return done;

@@ -31,21 +31,25 @@ struct TcxLinkInfo {
 constexpr std::uint32_t kFilterHandle = 1;
 constexpr std::uint32_t kFilterPriority = 6970;
 
-// The pinned link, if it is one of this interface that is alive. What lies in
-// bpffs is input like any other.
-UniqueFd open_live_link(const Hook& hook) {
+// The pinned link, if it is one of this interface that is alive; else nothing. What lies in
+// bpffs is input like any other. Where that cannot be found out it is an error: a pin that is
+// given up takes the program along.
+Result<UniqueFd> open_live_link(const Hook& hook) {
   UniqueFd link{bpf_obj_get(hook.pin.c_str())};
-  if (!link) return {};
+  if (!link && errno == ENOENT) return UniqueFd{};
+  if (!link) return kernel_error(hook.pin, errno);
   TcxLinkInfo info{};
   std::uint32_t size = sizeof info;
-  if (bpf_obj_get_info_by_fd(link.get(), &info, &size) < 0) return {};
-  if (info.type != kLinkTypeTcx || info.ifindex != number(hook.interface)) return {};
+  if (bpf_obj_get_info_by_fd(link.get(), &info, &size) < 0) return kernel_error(hook.pin, errno);
+  if (info.type != kLinkTypeTcx || info.ifindex != number(hook.interface)) return UniqueFd{};
   return link;
 }
 
 Result<void> attach_tcx(const Hook& hook, int program_fd) {
-  if (const UniqueFd link = open_live_link(hook)) {
-    if (bpf_link_update(link.get(), program_fd, nullptr) < 0) return kernel_error("replace program", errno);
+  const auto live = open_live_link(hook);
+  if (!live) return std::unexpected(live.error());
+  if (*live) {
+    if (bpf_link_update(live->get(), program_fd, nullptr) < 0) return kernel_error("replace program", errno);
     return {};
   }
   if (::unlink(hook.pin.c_str()) < 0 && errno != ENOENT) return kernel_error(hook.pin, errno);
@@ -58,7 +62,9 @@ Result<void> attach_tcx(const Hook& hook, int program_fd) {
 
 Result<void> detach_tcx(const Hook& hook) {
   // Detached now, not when the kernel gets round to releasing the link.
-  if (const UniqueFd link = open_live_link(hook)) bpf_link_detach(link.get());
+  const auto live = open_live_link(hook);
+  if (!live) return std::unexpected(live.error());
+  if (*live) bpf_link_detach(live->get());
   if (::unlink(hook.pin.c_str()) < 0 && errno != ENOENT) return kernel_error(hook.pin, errno);
   return {};
 }
@@ -93,10 +99,16 @@ Result<void> attach_clsact(const Hook& hook, int program_fd) {
   return {};
 }
 
-bool has_filter(const Hook& hook) {
+bool is_absence(int error) {
+  return error == -ENOENT || error == -ENODEV || error == -EINVAL;
+}
+
+Result<bool> has_filter(const Hook& hook) {
   const bpf_tc_hook clsact = clsact_of(hook);
   bpf_tc_opts filter = our_filter();
-  return bpf_tc_query(&clsact, &filter) == 0;
+  const int error = bpf_tc_query(&clsact, &filter);
+  if (error < 0 && !is_absence(error)) return kernel_error("look for a filter", -error);
+  return error == 0;
 }
 
 // The clsact qdisc stays: others may use it, and an empty one costs nothing.
@@ -104,7 +116,7 @@ Result<void> detach_clsact(const Hook& hook) {
   const bpf_tc_hook clsact = clsact_of(hook);
   const bpf_tc_opts filter = our_filter();
   const int error = bpf_tc_detach(&clsact, &filter);
-  if (error < 0 && error != -ENOENT && error != -ENODEV && error != -EINVAL) {
+  if (error < 0 && !is_absence(error)) {
     return kernel_error("detach program", -error);
   }
   return {};
@@ -134,8 +146,15 @@ Result<void> Hooks::attach(const Hook& hook, int program_fd) const {
 }
 
 Result<bool> Hooks::adopt(const Hook& hook, int program_fd) const {
-  const bool there = kind_of(hook) == Kind::tcx ? bool{open_live_link(hook)} : has_filter(hook);
-  if (!there) return false;
+  if (kind_of(hook) == Kind::tcx) {
+    const auto live = open_live_link(hook);
+    if (!live) return std::unexpected(live.error());
+    if (!*live) return false;
+  } else {
+    const auto there = has_filter(hook);
+    if (!there) return std::unexpected(there.error());
+    if (!*there) return false;
+  }
   if (auto done = attach(hook, program_fd); !done) return std::unexpected(done.error());
   return true;
 }

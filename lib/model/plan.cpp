@@ -307,15 +307,29 @@ Plan change(const State& state, const Slave& before, const Slave& after, std::ve
 }
 
 // With its last slave a port ends, or, if the user set it, only its mode and flag.
-Plan removal(const State& state, const Slave& slave, std::vector<Step> links) {
+Plan removal(const State& state, const Slave& slave) {
   const Port& port = *state.port(slave.master);
   Port after = port;
   if (state.count_slaves(port.master) == 1) {
-    if (!port.kept) return turn(state, slave.id, {&port, &slave}, {nullptr, nullptr}, std::move(links));
+    if (!port.kept) return turn(state, slave.id, {&port, &slave}, {nullptr, nullptr}, {});
     after.mode = kDefaultMode;
     after.flag = kDefaultFlag;
   }
-  return turn(state, slave.id, {&port, &slave}, {&after, nullptr}, std::move(links));
+  return turn(state, slave.id, {&port, &slave}, {&after, nullptr}, {});
+}
+
+bool forgets_slave(const Step& step) {
+  const auto* slave = std::get_if<step::Write<SlaveRow>>(&step);
+  return slave && !slave->after;
+}
+
+// Interfaces go last. With a slave's row its counters would end, and its program at the host
+// end: until there is no host end any more, both stay.
+void end_with(Plan& plan, std::vector<IfIndex> host_ends, Step removal) {
+  std::ranges::copy_if(plan.steps, std::back_inserter(plan.attempts), forgets_slave);
+  std::erase_if(plan.steps, forgets_slave);
+  plan.steps.emplace_back(step::Settle{std::move(host_ends), false});
+  plan.last = std::move(removal);
 }
 
 Result<const Slave*> find(const State& state, SlaveId id) {
@@ -377,7 +391,9 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
     links.emplace_back(step::AssignAddress{*id, {}, prefix});
   }
   if (slave.up) links.emplace_back(step::SetUp{*id, {}, true});
-  return turn(state, *id, {port_before, nullptr}, {&port, &slave}, std::move(links));
+  Plan plan = turn(state, *id, {port_before, nullptr}, {&port, &slave}, std::move(links));
+  plan.last = step::Settle{{IfIndex{}}, true};
+  return plan;
 }
 
 step::Move::Station station(Netns netns, const Slave& slave) {
@@ -418,8 +434,8 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
     links.emplace_back(step::Move{before.id, before.ends, station(before), station(*command.netns, after)});
     // Which number it has there, set_ends() will say.
     after.ends.container_end = {*command.netns, IfIndex{}};
-  } else if (after.up != before.up) {
-    links.emplace_back(step::SetUp{before.id, place, after.up});
+  } else if (after.up && !before.up) {
+    links.emplace_back(step::SetUp{before.id, place, true});
   }
   if (command.mtu && *command.mtu != before.mtu) {
     if (auto may = may_set_mtu(*command.mtu, port.mtu); !may) return std::unexpected(may.error());
@@ -428,6 +444,8 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
     links.emplace_back(set_host_end_mtu(before, after.mtu));
   }
   Plan plan = change(state, before, port, after, std::move(links));
+  // With it go IPv6 addresses, and routes in the slave's namespace.
+  if (!moves && before.up && !after.up) plan.last = step::SetUp{before.id, place, false};
   if (moves) plan.attempts.emplace_back(step::SeparateLinkLocals{before.id, {}, before.mac});
   return plan;
 }
@@ -435,7 +453,10 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
 Result<Plan> plan_one(const State& state, const DeleteSlave& command) {
   const auto slave = find(state, command.id);
   if (!slave) return std::unexpected(slave.error());
-  return removal(state, **slave, {step::RemoveLinks{command.id, (*slave)->ends}});
+  const Ends& ends = (*slave)->ends;
+  Plan plan = removal(state, **slave);
+  end_with(plan, {ends.host_end}, step::RemoveLinks{command.id, ends});
+  return plan;
 }
 
 Result<Plan> plan_one(const State& state, const AddAddress& command) {
@@ -473,10 +494,11 @@ Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
     return fail(Errc::no_such_address,
                 fmt::format("slave '{}' has no address {}", before.name.str(), to_string(command.address)));
   }
-  const step::RemoveAddress remove{before.id, before.ends.container_end, address->prefix};
   Slave after = before;
   after.addresses.erase(command.address);
-  return change(state, before, after, {remove});
+  Plan plan = change(state, before, after, {});
+  plan.last = step::RemoveAddress{before.id, before.ends.container_end, address->prefix};
+  return plan;
 }
 
 // The slaves of a port whose number becomes another one. Which addresses they may take
@@ -545,7 +567,8 @@ Plan end_of_port(const State& state, const Port& port, const std::string& why = 
     plan.events.back().detail = why;
   }
   if (!links.host_ends.empty()) {
-    plan.steps = in_order(difference(tables_of(state, port), {}), {std::move(links)});
+    plan.steps = in_order(difference(tables_of(state, port), {}), {});
+    end_with(plan, links.host_ends, links);
   }
   plan.changes.emplace_back(DropPort{port.master});
   plan.events.push_back({.type = EventType::port_removed, .master = port.name.str(), .detail = why});
@@ -648,7 +671,7 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
   if (!found) return std::unexpected(found.error());
   const Slave& before = **found;
   if (!command.link) {
-    Plan plan = removal(state, before, {});
+    Plan plan = removal(state, before);
     plan.events.back().detail = "its interface is gone";
     return plan;
   }

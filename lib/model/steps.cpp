@@ -69,6 +69,10 @@ void set_ends(step::Write<RouteRow>& write, SlaveId, const Ends& ends) {
 void set_ends(step::RemoveManyLinks&, SlaveId, const Ends&) {
 }
 
+void set_ends(step::Settle& settle, SlaveId, const Ends& ends) {
+  std::ranges::replace(settle.host_ends, IfIndex{}, ends.host_end);
+}
+
 template <class LinkStep>
 void set_ends(LinkStep& step, SlaveId slave, const Ends& ends) {
   if (step.slave != slave) return;
@@ -107,6 +111,7 @@ std::optional<Step> inverse(const Step& step) {
           [](const step::CreateLinks& s) -> Inverse { return step::RemoveLinks{s.slave, s.ends}; },
           [](const step::RemoveLinks&) -> Inverse { return std::nullopt; },
           [](const step::RemoveManyLinks&) -> Inverse { return std::nullopt; },
+          [](const step::Settle& s) -> Inverse { return step::Settle{s.host_ends, !s.settled}; },
           [](const step::SetUp& s) -> Inverse { return step::SetUp{s.slave, s.place, !s.up}; },
           [](const step::SetMtu& s) -> Inverse { return step::SetMtu{s.slave, s.place, s.after, s.before}; },
           [](const step::SetMac& s) -> Inverse { return step::SetMac{s.slave, s.place, s.after, s.before}; },
@@ -126,6 +131,7 @@ std::optional<Step> inverse(const Step& step) {
 void set_ends(Plan& plan, SlaveId slave, const Ends& ends) {
   const auto enter = [&](auto& step) { set_ends(step, slave, ends); };
   for (Step& step : plan.steps) std::visit(enter, step);
+  if (plan.last) std::visit(enter, *plan.last);
   for (Step& step : plan.attempts) std::visit(enter, step);
   for (Change& change : plan.changes) {
     if (auto* after = std::get_if<Slave>(&change); after && after->id == slave) after->ends = ends;

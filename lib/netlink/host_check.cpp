@@ -37,10 +37,10 @@ Finding rp_filter() {
 }
 
 Finding ipv6_forwarding() {
-  if (!read_sysctl({Family::ipv6, {}, "forwarding"})) {
+  if (!has_sysctl({Family::ipv6, {}, "forwarding"})) {
     return {"ipv6-forwarding", State::hint, "this kernel has no IPv6"};
   }
-  if (read_sysctl({Family::ipv6, {}, "force_forwarding"})) {
+  if (has_sysctl({Family::ipv6, {}, "force_forwarding"})) {
     return {"ipv6-forwarding", State::ok, "forwards IPv6 for slaves in l3 and l3s alone"};
   }
   return {

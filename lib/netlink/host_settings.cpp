@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <fstream>
 #include <memory>
+#include <tuple>
 
 #include "ipvlanx/base/files.h"
 #include "link_changes.h"
@@ -26,26 +27,29 @@ Sysctl all_multicast(IfIndex master) {
   return {kOfNoFamily, master, "allmulti"};
 }
 
-std::string boot_id() {
-  std::ifstream file{"/proc/sys/kernel/random/boot_id"};
+Result<std::string> read_boot_id() {
+  const std::string path = "/proc/sys/kernel/random/boot_id";
+  std::ifstream file{path};
   std::string id;
-  std::getline(file, id);
+  if (!std::getline(file, id)) return kernel_error(path, errno);
   return id;
 }
 
 // 6.17: forwards from one interface, and changes nothing else about it.
 bool has_force_forwarding() {
-  return read_sysctl({Family::ipv6, kEverywhere, "force_forwarding"}).has_value();
+  return has_sysctl({Family::ipv6, kEverywhere, "force_forwarding"});
 }
 
 bool has_ipv6() {
-  return read_sysctl(kForwardIpv6Everywhere).has_value();
+  return has_sysctl(kForwardIpv6Everywhere);
 }
 
-int read_everywhere(Sysctl sysctl) {
+Result<int> read_everywhere(Sysctl sysctl) {
   if (sysctl.family == kOfNoFamily) return 0;
   sysctl.interface = kEverywhere;
-  return read_sysctl(sysctl).value_or(0);
+  const auto value = read_sysctl(sysctl);
+  if (!value) return std::unexpected(value.error());
+  return value->value_or(0);
 }
 
 std::vector<Sysctl> wanted_by(const std::map<IfIndex, Mode>& ports) {
@@ -74,9 +78,12 @@ std::vector<IfIndex> all_interfaces() {
 }  // namespace
 
 Result<void> HostSettings::open() {
+  auto boot_id = read_boot_id();
+  if (!boot_id) return std::unexpected(boot_id.error());
+  boot_id_ = *std::move(boot_id);
   std::ifstream file{record_};
   std::string id;
-  if (!std::getline(file, id) || id != boot_id()) return {};
+  if (!std::getline(file, id) || id != boot_id_) return {};
   unsigned family = 0;
   unsigned interface = 0;
   Change change;
@@ -84,7 +91,10 @@ Result<void> HostSettings::open() {
          change.everywhere) {
     change.sysctl.family = static_cast<Family>(family);
     change.sysctl.interface = IfIndex{interface};
-    changes_.push_back(change);
+    const auto now = read(change.sysctl);
+    if (!now) return std::unexpected(now.error());
+    // The daemon before us may have been killed after it gave this back, or before it made it.
+    if (*now == change.ours || was_turned_along(change)) changes_.push_back(change);
   }
   return {};
 }
@@ -102,15 +112,17 @@ Result<void> HostSettings::serve(const std::map<IfIndex, Mode>& ports) {
     if (stays(changes_[i])) continue;
     any_goes = true;
     if (auto done = give_back(changes_[i]); !done) return done;
+    changes_.erase(changes_.begin() + static_cast<std::ptrdiff_t>(i));
   }
   if (any_goes) {
-    std::erase_if(changes_, [&](const Change& change) { return !stays(change); });
     if (auto saved = save(); !saved) return saved;
   }
 
   for (const Sysctl& sysctl : wanted) {
     if (is_made(sysctl)) continue;
-    if (read(sysctl).value_or(1) == 1) continue;
+    const auto now = read(sysctl);
+    if (!now) return std::unexpected(now.error());
+    if (now->value_or(1) == 1) continue;
     if (sysctl == kForwardIpv6Everywhere) {
       if (auto done = prepare_for_forwarding_ipv6_everywhere(); !done) return done;
     }
@@ -124,12 +136,19 @@ bool HostSettings::is_made(const Sysctl& sysctl) const {
 }
 
 Result<void> HostSettings::make(const Sysctl& sysctl, int value) {
-  changes_.push_back({.sysctl = sysctl,
-                      .before = read(sysctl).value_or(value),
-                      .ours = value,
-                      .everywhere = read_everywhere(sysctl)});
-  if (auto saved = save(); !saved) return saved;
-  return write(sysctl, value);
+  const auto before = read(sysctl);
+  if (!before) return std::unexpected(before.error());
+  const auto everywhere = read_everywhere(sysctl);
+  if (!everywhere) return std::unexpected(everywhere.error());
+  changes_.push_back(
+      {.sysctl = sysctl, .before = before->value_or(value), .ours = value, .everywhere = *everywhere});
+  auto done = save();
+  if (done) done = write(sysctl, value);
+  if (!done) {
+    changes_.pop_back();
+    std::ignore = save();  // it may say more than is true
+  }
+  return done;
 }
 
 // The switch turns each interface's `forwarding` with it, there and back; and an
@@ -137,12 +156,16 @@ Result<void> HostSettings::make(const Sysctl& sysctl, int value) {
 Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
   for (const IfIndex interface : all_interfaces()) {
     const Sysctl forwarding{Family::ipv6, interface, "forwarding"};
-    if (read_sysctl(forwarding) == 1) {
+    const auto forwards = read_sysctl(forwarding);
+    if (!forwards) return std::unexpected(forwards.error());
+    if (*forwards == 1) {
       changes_.push_back({.sysctl = forwarding, .before = 1, .ours = 1, .everywhere = 0});
       continue;
     }
     const Sysctl accept_ra{Family::ipv6, interface, "accept_ra"};
-    if (read_sysctl(accept_ra) != 1) continue;
+    const auto listens = read_sysctl(accept_ra);
+    if (!listens) return std::unexpected(listens.error());
+    if (*listens != 1) continue;
     if (auto done = make(accept_ra, 2); !done) return done;
   }
   return {};
@@ -151,19 +174,23 @@ Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
 // Somebody else's value stays, also the same one, switched on for all interfaces; unless
 // it is our own global switch that turned it along.
 Result<void> HostSettings::give_back(const Change& change) {
-  const bool turned_along = change.before == change.ours;
-  const bool ours = read(change.sysctl) == change.ours &&
-                    (change.sysctl.interface == kEverywhere || change.sysctl.name == "accept_ra" ||
-                     read_everywhere(change.sysctl) == change.everywhere);
-  if (!ours && !turned_along) return {};
+  const auto now = read(change.sysctl);
+  if (!now) return std::unexpected(now.error());
+  const auto everywhere = read_everywhere(change.sysctl);
+  if (!everywhere) return std::unexpected(everywhere.error());
+  const bool ours =
+      *now == change.ours && (change.sysctl.interface == kEverywhere || change.sysctl.name == "accept_ra" ||
+                              *everywhere == change.everywhere);
+  if (!ours && !was_turned_along(change)) return {};
   return write(change.sysctl, change.before);
 }
 
-std::optional<int> HostSettings::read(const Sysctl& setting) {
+Result<std::optional<int>> HostSettings::read(const Sysctl& setting) {
   if (setting.family != kOfNoFamily) return read_sysctl(setting);
   const auto link = read_link(host_, {.netns = std::nullopt, .ifindex = setting.interface});
-  if (!link) return std::nullopt;
-  return link->allmulti;
+  if (!link && link.error().number == ENODEV) return std::nullopt;
+  if (!link) return refused(fmt::format("read interface {}", number(setting.interface)), link.error());
+  return link->allmulti ? 1 : 0;
 }
 
 Result<void> HostSettings::write(const Sysctl& setting, int value) {
@@ -175,7 +202,7 @@ Result<void> HostSettings::write(const Sysctl& setting, int value) {
 }
 
 Result<void> HostSettings::save() const {
-  std::string text = boot_id() + "\n";
+  std::string text = boot_id_ + "\n";
   for (const Change& change : changes_) {
     text += fmt::format("{} {} {} {} {} {}\n", number(change.sysctl.family), number(change.sysctl.interface),
                         change.sysctl.name, change.before, change.ours, change.everywhere);

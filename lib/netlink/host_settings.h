@@ -39,11 +39,14 @@ class HostSettings {
   Result<void> give_back(const Change& change);
   Result<void> save() const;
   bool is_made(const Sysctl& sysctl) const;
+  // By our own global switch, and has to be as before when that goes.
+  static bool was_turned_along(const Change& change) { return change.before == change.ours; }
   // Of a sysctl, or of what stands in for one: see all_multicast().
-  std::optional<int> read(const Sysctl& setting);
+  Result<std::optional<int>> read(const Sysctl& setting);
   Result<void> write(const Sysctl& setting, int value);
 
   std::string record_;
+  std::string boot_id_;
   NetlinkSocket host_;
   std::vector<Change> changes_;  // in the order they were made
 };

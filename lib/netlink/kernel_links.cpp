@@ -73,6 +73,8 @@ class KernelLinks final : public Links {
   Result<Ends> create(const step::CreateLinks& pair) override;
   Result<void> remove(const Ends& ends) override;
   Result<void> remove(const std::vector<IfIndex>& host_ends) override;
+  Result<void> settle(const std::vector<IfIndex>& host_ends, bool settled) override;
+  Result<void> tidy(const std::set<IfIndex>& host_ends) override;
   Result<SlaveLink> look(IfIndex host_end) override;
   Result<std::map<SlaveId, IfIndex>> host_ends() override;
   Result<Relay> relay() override;
@@ -106,6 +108,8 @@ class KernelLinks final : public Links {
   }
 
   Result<IfIndex> make_quiet(const IfName& name, bool up);
+  void forget_unsettled(const IfName& host_end);
+  bool is_there(IfIndex host_end);
   Result<UniqueFd> open_netns_of(Netns netns) { return netns ? netnses_.open(*netns) : host_.netns(); }
   Result<MasterLink> with_reserved(const LinkFacts& facts);
   Result<Ends> make_ready(const step::CreateLinks& pair);
@@ -173,12 +177,25 @@ Result<Ends> KernelLinks::create(const step::CreateLinks& pair) {
     netns = std::move(*opened);
   }
   const auto created = create_pair(host_, pair, netns);
-  if (!created) return std::unexpected(not_created(pair, created.error()));
+  if (!created) {
+    auto error = not_created(pair, created.error());
+    if (error.code != Errc::name_in_use) forget_unsettled(host_end_name(pair.slave));
+    return std::unexpected(std::move(error));
+  }
 
   auto ends = make_ready(pair);
   // Should the removal fail too, the reason for it is still what matters.
-  if (!ends) std::ignore = remove_link(host_, host_end_name(pair.slave));
+  if (!ends) forget_unsettled(host_end_name(pair.slave));
   return ends;
+}
+
+// What is left of a pair that could not be made, or of which only the answer was lost; never
+// somebody else's interface.
+void KernelLinks::forget_unsettled(const IfName& host_end) {
+  const auto link = read_link(host_, host_end);
+  if (link && link->kind == "veth" && link->group == kUnsettledGroup) {
+    std::ignore = remove_link(host_, link->ifindex);
+  }
 }
 
 // The pair exists; what it needs before it may be used.
@@ -234,24 +251,50 @@ Error KernelLinks::not_created(const step::CreateLinks& pair, const KernelError&
 Result<void> KernelLinks::remove(const Ends& ends) {
   // One end takes the other one with it.
   const auto removed = remove_link(host_, ends.host_end);
-  if (!removed && removed.error().number == ENODEV) return {};
+  if (!removed && !is_there(ends.host_end)) return {};
   return done(removed, fmt::format("remove host end with index {}", number(ends.host_end)));
 }
 
 Result<void> KernelLinks::remove(const std::vector<IfIndex>& host_ends) {
-  bool any = false;
-  for (const IfIndex host_end : host_ends) {
-    const auto marked = set_link_group(host_, host_end, kLeavingGroup);
-    if (!marked && marked.error().number == ENODEV) continue;
-    if (!marked) {
-      // None goes unless all go.
-      for (const IfIndex stays : host_ends) std::ignore = set_link_group(host_, stays, kHostEndGroup);
-      return refused(fmt::format("mark host end with index {}", number(host_end)), marked.error());
-    }
-    any = true;
+  if (auto marked = settle(host_ends, false); !marked) {
+    // None goes unless all go.
+    std::ignore = settle(host_ends, true);
+    return marked;
   }
-  if (!any) return {};
-  return done(remove_link_group(host_, kLeavingGroup), fmt::format("remove {} host ends", host_ends.size()));
+  const auto removed = remove_link_group(host_, kUnsettledGroup);
+  const auto stays = [this](IfIndex host_end) { return is_there(host_end); };
+  if (!removed && std::ranges::none_of(host_ends, stays)) return {};
+  return done(removed, fmt::format("remove {} host ends", host_ends.size()));
+}
+
+// Where that cannot be said, it is.
+bool KernelLinks::is_there(IfIndex host_end) {
+  const auto link = read_link(host_, {.netns = std::nullopt, .ifindex = host_end});
+  return link || link.error().number != ENODEV;
+}
+
+Result<void> KernelLinks::settle(const std::vector<IfIndex>& host_ends, bool settled) {
+  for (const IfIndex host_end : host_ends) {
+    const auto set = set_link_group(host_, host_end, settled ? kHostEndGroup : kUnsettledGroup);
+    if (set || set.error().number == ENODEV) continue;
+    return refused(fmt::format("change the group of host end with index {}", number(host_end)), set.error());
+  }
+  return {};
+}
+
+Result<void> KernelLinks::tidy(const std::set<IfIndex>& host_ends) {
+  const auto links = read_links(host_, "veth");
+  if (!links) return refused("list the interfaces of the host's namespace", links.error());
+  for (const auto& link : *links) {
+    if (link.group != kUnsettledGroup || !id_of_host_end(link.name)) continue;
+    const bool ours = host_ends.contains(link.ifindex);
+    const auto tidied =
+        ours ? set_link_group(host_, link.ifindex, kHostEndGroup) : remove_link(host_, link.ifindex);
+    if (!tidied && tidied.error().number != ENODEV) {
+      return refused(fmt::format("{} interface '{}'", ours ? "settle" : "remove", link.name), tidied.error());
+    }
+  }
+  return {};
 }
 
 Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
@@ -262,12 +305,14 @@ Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
   const auto what = fmt::format("look at the slave behind the host end with index {}", number(host_end));
 
   KernelError moving{};
+  std::set<Place> places;
   for (int attempt = 0; attempt < kLookAttempts; ++attempt) {
     const auto here = read_link(host_, {.netns = std::nullopt, .ifindex = host_end});
     if (!here && here.error().number == ENODEV) return gone();
     if (!here) return refused(what, here.error());
     const auto place = here->peer;
     if (here->kind != "veth" || !place) return gone();
+    places.insert(*place);
 
     // From here on the slave may move away, or its namespace end: then the host end
     // is asked again where it is.
@@ -293,6 +338,8 @@ Result<SlaveLink> KernelLinks::look(IfIndex host_end) {
     std::ranges::sort(slave.silent);
     return slave;
   }
+  // It has not moved: its namespace is being destroyed, and it with it.
+  if (places.size() == 1) return gone();
   return refused(what, moving);
 }
 
@@ -375,7 +422,7 @@ Result<void> KernelLinks::forward_from(IfIndex host_end, bool forward) {
   if (auto done = write_sysctl({Family::ipv4, host_end, "forwarding"}, forward); !done) return done;
   if (auto done = write_sysctl({Family::ipv4, host_end, "rp_filter"}, 0); !done) return done;
   const Sysctl ipv6{Family::ipv6, host_end, "force_forwarding"};
-  if (!read_sysctl(ipv6)) return {};  // HostSettings has seen to it
+  if (!has_sysctl(ipv6)) return {};  // HostSettings has seen to it
   return write_sysctl(ipv6, forward);
 }
 
@@ -422,9 +469,14 @@ Result<void> KernelLinks::assign(const Place& place, const Prefix& prefix) {
 }
 
 Result<void> KernelLinks::unassign(const Place& place, const Prefix& prefix) {
-  auto removed = within(place.netns, [&](NetlinkSocket& socket) {
-    return done(remove_address(socket, place.ifindex, prefix),
-                fmt::format("remove address {} from {}", to_string(prefix), describe(place)));
+  auto removed = within(place.netns, [&](NetlinkSocket& socket) -> Result<void> {
+    const auto answer = remove_address(socket, place.ifindex, prefix);
+    if (!answer) {
+      // Was only the answer lost?
+      const auto rest = read_addresses(socket, {.netns = std::nullopt, .ifindex = place.ifindex});
+      if (rest && std::ranges::find(*rest, prefix, &InterfaceAddress::key) == rest->end()) return {};
+    }
+    return done(answer, fmt::format("remove address {} from {}", to_string(prefix), describe(place)));
   });
   // A namespace that is gone took its addresses along.
   if (!removed && removed.error().code == Errc::netns_gone) return {};

@@ -41,7 +41,7 @@ Answer<void> create_pair(NetlinkSocket& socket, const step::CreateLinks& pair, c
   };
 
   put_end(host_end_name(pair.slave), host_end_mtu(pair.mtu));
-  request.put_u32(IFLA_GROUP, kHostEndGroup);
+  request.put_u32(IFLA_GROUP, kUnsettledGroup);
   request.nest(IFLA_LINKINFO, [&] {
     request.put_text(IFLA_INFO_KIND, "veth");
     request.nest(IFLA_INFO_DATA, [&] {

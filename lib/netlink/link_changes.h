@@ -16,8 +16,8 @@ namespace ipvlanx {
 // The group of all host ends. Others match it in their rules.
 inline constexpr std::uint32_t kHostEndGroup = 6970;
 
-// Of those that are about to go together.
-inline constexpr std::uint32_t kLeavingGroup = 6971;
+// Of those that are not settled (step::Settle): new, or about to go.
+inline constexpr std::uint32_t kUnsettledGroup = 6971;
 
 // The host end in the namespace of `socket`, the container end in `netns`, which
 // may hold nothing: then there too.

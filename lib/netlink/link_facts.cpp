@@ -38,6 +38,7 @@ LinkFacts facts_in(const Reply& reply) {
       .allmulti = (link.ifi_flags & IFF_ALLMULTI) != 0,
       .type = link.ifi_type,
       .kind = std::string{attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND)},
+      .group = attributes.u32(IFLA_GROUP).value_or(0),
       .addr_gen_mode = attributes.nested(IFLA_AF_SPEC).nested(AF_INET6).u8(IFLA_INET6_ADDR_GEN_MODE),
   };
   facts.peer = peer_in(attributes, facts.ifindex);

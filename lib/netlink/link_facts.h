@@ -23,6 +23,7 @@ struct LinkFacts {
   bool allmulti = false;   // IFF_ALLMULTI, if it was told so by a user
   std::uint16_t type = 0;  // ARPHRD_*
   std::string kind;        // "veth", or empty
+  std::uint32_t group = 0;
   // The other end of a veth.
   std::optional<Place> peer = {};
   // IN6_ADDR_GEN_MODE_*; nullopt: no IPv6 on this interface.

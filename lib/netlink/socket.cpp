@@ -120,7 +120,7 @@ Answer<NetlinkSocket::Exchange> NetlinkSocket::exchange(Request& request, std::u
     // MSG_TRUNC: the true length, also of what does not fit.
     const auto received = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
     if (received < 0 && errno == EINTR) continue;
-    if (received < 0) return std::unexpected(last_error());
+    if (received < 0) return std::unexpected(KernelError{.number = errno, .unheard = true});
     if (static_cast<std::size_t>(received) > buffer.size()) {
       return std::unexpected(KernelError{.number = EMSGSIZE});
     }
@@ -141,7 +141,10 @@ Answer<NetlinkSocket::Exchange> NetlinkSocket::exchange(Request& request, std::u
 }
 
 Answer<void> NetlinkSocket::tell(Request request) {
-  const auto exchanged = exchange(request, NLM_F_ACK);
+  auto exchanged = exchange(request, NLM_F_ACK);
+  // All that we tell the kernel may be told twice: what is so already, is gone already or
+  // exists already, each caller knows.
+  if (!exchanged && exchanged.error().unheard) exchanged = exchange(request, NLM_F_ACK);
   if (!exchanged) return std::unexpected(exchanged.error());
   return {};
 }

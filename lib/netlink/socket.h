@@ -17,6 +17,7 @@ namespace ipvlanx {
 struct KernelError {
   int number = 0;
   std::string text = {};  // the extended acknowledgement, or empty
+  bool unheard = false;   // the kernel has answered, but for want of memory the answer was lost
 };
 
 template <class T>

@@ -8,7 +8,7 @@
 
 #include <array>
 #include <cerrno>
-#include <fstream>
+#include <charconv>
 
 #include "ipvlanx/base/unique_fd.h"
 
@@ -25,11 +25,23 @@ std::string path_of(const Sysctl& sysctl) {
 
 }  // namespace
 
-std::optional<int> read_sysctl(const Sysctl& sysctl) {
-  std::ifstream file{path_of(sysctl)};
+Result<std::optional<int>> read_sysctl(const Sysctl& sysctl) {
+  const std::string path = path_of(sysctl);
+  if (path.empty()) return std::nullopt;
+  const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!file && errno == ENOENT) return std::nullopt;
+  std::array<char, 32> text{};
+  const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : -1;
+  if (size < 0) return kernel_error(path, errno);
   int value = 0;
-  if (!(file >> value)) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + size, value);
+  if (error != std::errc{}) return fail(Errc::kernel_refused, fmt::format("{}: not a number", path));
   return value;
+}
+
+bool has_sysctl(const Sysctl& sysctl) {
+  const std::string path = path_of(sysctl);
+  return !path.empty() && ::access(path.c_str(), F_OK) == 0;
 }
 
 Result<void> write_sysctl(const Sysctl& sysctl, int value) {

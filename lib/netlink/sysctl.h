@@ -17,7 +17,10 @@ struct Sysctl {
 };
 
 // nullopt: this kernel has no such setting, or there is no such interface.
-std::optional<int> read_sysctl(const Sysctl& sysctl);
+// Nothing: there is none, because the kernel has none or the interface is gone.
+Result<std::optional<int>> read_sysctl(const Sysctl& sysctl);
+bool has_sysctl(const Sysctl& sysctl);
+// Success when the interface is gone.
 // An interface that is gone needs nothing: success.
 Result<void> write_sysctl(const Sysctl& sysctl, int value);
 

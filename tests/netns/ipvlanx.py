@@ -132,19 +132,25 @@ class Daemon:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, patience: float = 15) -> None:
+    def start(self, patience: float = 15, environment: dict[str, str] | None = None) -> None:
         """Returns when the daemon says that it serves."""
-        assert not self.running
-        with self.log.open("a") as log:
-            self._process = self.host.spawn(
-                *self.argv(), stdout=subprocess.PIPE, stderr=log, text=True
-            )
+        self.spawn(environment)
         first: list[str] = []
         reader = threading.Thread(target=lambda: first.append(self._process.stdout.readline()))
         reader.start()
         reader.join(patience)
         said = first[0].strip() if first else "nothing"
         assert said == f"ready {self.socket}", f"ipvlanxd said: {said}\n{self.log.read_text()}"
+
+    def spawn(self, environment: dict[str, str] | None = None) -> None:
+        """Returns at once."""
+        assert not self.running
+        words = ("env", *(f"{name}={value}" for name, value in (environment or {}).items()))
+        with self.log.open("a") as log:
+            self._process = self.host.spawn(
+                *(words if environment else ()), *self.argv(),
+                stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
 
     def _reap(self, signal_number: int) -> int:
         assert self._process

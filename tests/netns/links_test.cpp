@@ -50,6 +50,7 @@ TEST_CASE("a slave is created in a namespace, seen, and removed") {
   CHECK(slave.addresses.empty());
   CHECK(need(links->host_ends()) == std::map<SlaveId, IfIndex>{{SlaveId{7}, ends.host_end}});
 
+  need(links->settle({ends.host_end}, true));
   const auto host_end = output_of("ip -d link show dev ipvx7");
   CHECK(host_end.find(",UP") != std::string::npos);
   CHECK(host_end.find("group 6970") != std::string::npos);
@@ -346,6 +347,27 @@ TEST_CASE("the host end never has an IPv6 address") {
   run("ip link set ipvx1 down && ip link set ipvx1 up");
   std::this_thread::sleep_for(300ms);
   CHECK(output_of("ip -6 addr show dev ipvx1") == "");
+}
+
+TEST_CASE("a start removes pairs that were on their way, and none that was settled or is wanted") {
+  const auto links = host_links();
+  const Namespace a{"a"};
+  const auto netns = need(links->find_netns("a"));
+  const auto make = [&](std::uint32_t id) {
+    const auto name = ifname("web" + std::to_string(id));
+    return need(links->create({.slave = SlaveId{id}, .name = name, .netns = netns, .mac = kMac, .mtu = 1400}))
+        .host_end;
+  };
+  const IfIndex wanted = make(1);
+  const IfIndex orphan = make(2);
+  const IfIndex strangers = make(3);
+  need(links->settle({strangers, IfIndex{4242}}, true));
+  need(links->tidy({wanted}));
+  CHECK(need(links->host_ends()) ==
+        std::map<SlaveId, IfIndex>{{SlaveId{1}, wanted}, {SlaveId{3}, strangers}});
+  CHECK(code_of(links->look(orphan)) == Errc::no_such_slave);
+  CHECK(output_of("ip link show dev ipvx1").find("group 6970") != std::string::npos);
+  need(links->remove(std::vector{wanted, strangers}));
 }
 
 TEST_CASE("many slaves go together, and only they") {

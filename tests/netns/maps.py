@@ -12,10 +12,11 @@ import ipaddress
 import os
 import platform
 import struct
+from typing import Callable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_LOOKUP, _NEXT_KEY, _OBJ_GET, _OBJ_GET_INFO = 1, 4, 7, 15
+_LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _OBJ_GET, _OBJ_GET_INFO = 1, 2, 3, 4, 7, 15
 
 
 def _bpf(command: int, attr: bytes) -> int:
@@ -28,21 +29,40 @@ def _possible_cpus() -> int:
         return int(handle.read().strip().split(",")[-1].split("-")[-1]) + 1
 
 
+def _open_pinned(path: str) -> int:
+    name = ctypes.create_string_buffer(path.encode())
+    fd = _bpf(_OBJ_GET, struct.pack("=QII", ctypes.addressof(name), 0, 0))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), f"open pinned {path}")
+    return fd
+
+
+def _info(fd: int, layout: str) -> tuple[int, int]:
+    """The head of struct bpf_map_info or bpf_link_info."""
+    info = ctypes.create_string_buffer(16)
+    _bpf(_OBJ_GET_INFO, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
+    return struct.unpack_from(layout, info)
+
+
+def pinned_link(path: str) -> tuple[int, int]:
+    """The ids of a pinned link and of its program."""
+    fd = _open_pinned(path)
+    try:
+        return _info(fd, "=xxxxII")
+    finally:
+        os.close(fd)
+
+
 class Map:
     def __init__(self, path: str, key: str, value: str, per_cpu: bool = False) -> None:
-        name = ctypes.create_string_buffer(path.encode())
-        self.fd = _bpf(_OBJ_GET, struct.pack("=QII", ctypes.addressof(name), 0, 0))
-        if self.fd < 0:
-            raise OSError(ctypes.get_errno(), f"open pinned map {path}")
+        self.fd = _open_pinned(path)
         self.key, self.value = struct.Struct("=" + key), struct.Struct("=" + value)
         self.cpus = _possible_cpus() if per_cpu else 1
         assert self._sizes() == (self.key.size, self.value.size), f"{path} has other structs"
 
     def _sizes(self) -> tuple[int, int]:
         """Of key and value; the kernel writes a whole value, however small our buffer."""
-        info = ctypes.create_string_buffer(16)  # struct bpf_map_info: type, id, sizes
-        _bpf(_OBJ_GET_INFO, struct.pack("=IIQ", self.fd, len(info), ctypes.addressof(info)))
-        return struct.unpack_from("=II", info, 8)
+        return _info(self.fd, "=8xII")
 
     def close(self) -> None:
         os.close(self.fd)
@@ -83,6 +103,23 @@ class Map:
             value = self._lookup(key)
             if value is not None:
                 rows[self.key.unpack(key)] = value
+
+
+    def fill(self) -> list[bytes]:
+        """The keys of what was added: nobody's, each another number."""
+        added: list[bytes] = []
+        value = ctypes.create_string_buffer(self.value.size)
+        while True:
+            key = b"\xff" * (self.key.size - 4) + struct.pack("=I", len(added))
+            buffer = ctypes.create_string_buffer(key, len(key))
+            where = ctypes.addressof(buffer), ctypes.addressof(value)
+            if _bpf(_UPDATE, struct.pack("=IIQQQ", self.fd, 0, *where, 0)) != 0:
+                return added
+            added.append(key)
+
+    def erase(self, key: bytes) -> None:
+        buffer = ctypes.create_string_buffer(key, len(key))
+        _bpf(_DELETE, struct.pack("=IIQ", self.fd, 0, ctypes.addressof(buffer)))
 
 
 # What steers, and to whom.
@@ -135,6 +172,18 @@ class Maps:
             with self.open(name) as table, open(f"/proc/self/fdinfo/{table.fd}") as info:
                 total += int(dict(line.split() for line in info)["memlock:"])
         return total
+
+    def fill(self, name: str) -> Callable[[], None]:
+        """Takes all the room that is left in the map; the result gives it back."""
+        with self.open(name) as table:
+            taken = table.fill()
+
+        def free() -> None:
+            with self.open(name) as table:
+                for key in taken:
+                    table.erase(key)
+
+        return free
 
     def counters(self) -> dict[tuple, int]:
         """Every counter there is, by name: ("slave", 1, "rx.packets"), ("passed", ifindex,

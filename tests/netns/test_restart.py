@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
 from ipvlanx import EXTERNAL, FAMILIES, Topology, slave_addresses
+from maps import pinned_link
 from space import Netns, eventually, ping_lost, ping_ok
 
 by_family = pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"])
@@ -31,6 +33,9 @@ class Flood:
         self._process = source.spawn(
             "ping", *options, address, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+
+    def running(self) -> bool:
+        return self._process.poll() is None
 
     def done(self) -> None:
         said, _ = self._process.communicate(timeout=30)
@@ -151,6 +156,51 @@ def test_changes_without_the_daemon_are_found_at_start(pair: Topology) -> None:
     ping_lost(pair.external, B[4])
 
 
+def test_slaves_that_moved_without_the_daemon_are_found_at_start(pair: Topology) -> None:
+    moved, renamed = pair.slaves
+    doomed = pair.add_slave()
+    elsewhere = pair.netns("elsewhere")
+    pair.daemon.kill()
+    moved.ip(f"link set {{}} netns {elsewhere.name}")
+    elsewhere.ip_lines(
+        f"addr add {moved.addresses[4]}/24 dev {moved.name}", f"link set {moved.name} up"
+    )
+    renamed.netns.ip_lines(
+        f"link set {renamed.name} down", f"link set {renamed.name} name eth0", "link set eth0 up"
+    )
+    doomed.netns.delete()
+    pair.daemon.start()
+    known_now = {slave["id"]: slave for slave in pair.daemon.get("/v1/slaves")}
+    assert known_now.keys() == {moved.id, renamed.id}
+    assert known_now[moved.id]["netns"] == elsewhere.name
+    assert known_now[renamed.id]["name"] == "eth0"
+    assert pair.owner(doomed.addresses[4]) is None
+    ping_ok(pair.external, moved.addresses[4])
+    ping_ok(elsewhere, renamed.addresses[4])
+    eventually(
+        "the lost slave's host end is gone",
+        lambda: f"ipvx{doomed.id}" not in {row["ifname"] for row in pair.host.ip_json("link show")},
+    )
+
+
+def test_a_master_that_was_set_down_without_the_daemon_is_found_at_start(pair: Topology) -> None:
+    slave = pair.slaves[0]
+
+    def has_carrier() -> bool:
+        return "LOWER_UP" in slave.netns.link(slave.name)["flags"]
+
+    pair.daemon.kill()
+    pair.host.ip("link set m0 down")
+    pair.daemon.start()
+    assert not has_carrier()
+    pair.daemon.kill()
+    pair.host.ip("link set m0 up")
+    eventually("the master's carrier", lambda: "LOWER_UP" in pair.host.link("m0")["flags"])
+    pair.daemon.start()
+    assert has_carrier()
+    ping_ok(pair.external, slave.addresses[4])
+
+
 def test_the_first_owner_of_a_duplicate_keeps_it_across_a_restart(pair: Topology) -> None:
     """Here the first one is the slave with the higher id."""
     a, b = pair.slaves
@@ -192,6 +242,66 @@ def test_a_second_daemon_on_one_pin_root_ends(pair: Topology) -> None:
     assert "ready" not in done.stdout
     assert known(pair) == before
     ping_ok(pair.external, A[4])
+
+
+def programs(net: Topology) -> dict[str, tuple[int, int]]:
+    """By pin of a link: its id, and its program's."""
+    links = [pin for pin in net.daemon.pins() if pin.startswith("links/")]
+    return {pin: pinned_link(f"{net.daemon.pin_root}/{pin}") for pin in links}
+
+
+def test_a_new_daemon_replaces_the_programs_in_one_step(pair: Topology) -> None:
+    """Each start loads its own programs, be they others or not: what is attached stays attached,
+    and runs the new one between two packets."""
+    before = programs(pair)
+    if not before:
+        pytest.skip("this kernel has no TCX: filters are replaced by their handle")
+    flood = Flood(pair.external, A[4])
+    restarts = 0
+    while flood.running():
+        pair.daemon.restart()
+        restarts += 1
+    flood.done()
+    after = programs(pair)
+    assert restarts > 1 and before.keys() == after.keys()
+    for pin, (link, program) in before.items():
+        assert after[pin][0] == link, f"{pin} was attached anew"
+        assert after[pin][1] != program, f"{pin} runs the old program"
+
+
+def refuse_maps(net: Topology, change: Callable[[str], None]) -> str:
+    """What a daemon says that finds maps changed like this, and touches nothing."""
+    net.daemon.stop()
+    change(f"{net.daemon.pin_root}/maps")
+    tables = {name: net.maps.dump(name) for name in ("ipvx_ports", "ipvx_slaves", "ipvx_members")}
+    before = programs(net), net.daemon.pins(), tables, net.host.ip_json("link show")
+    done = net.host.run(*net.daemon.argv(), check=False, timeout=10)
+    assert done.returncode == 1 and "ready" not in done.stdout, done
+    tables = {name: net.maps.dump(name) for name in tables}
+    assert (programs(net), net.daemon.pins(), tables, net.host.ip_json("link show")) == before
+    for family in FAMILIES:
+        ping_ok(net.external, A[family])
+        ping_ok(net.slaves[0].netns, B[family])
+    return done.stderr
+
+
+def test_a_daemon_refuses_maps_of_another_abi(pair: Topology) -> None:
+    def speak_another(maps: str) -> None:
+        words = ("key", "0", "0", "0", "0", "value", "99", "0", "0", "0")
+        pair.host.run("bpftool", "map", "update", "pinned", f"{maps}/ipvx_about", *words)
+
+    said = refuse_maps(pair, speak_another)
+    assert pair.daemon.pin_root in said and "speak ABI 99" in said, said
+
+
+def test_a_daemon_refuses_a_map_of_another_size(pair: Topology) -> None:
+    def replace(maps: str) -> None:
+        Path(f"{maps}/ipvx_addrs").unlink()  # the programs keep theirs
+        words = ("type", "hash", "key", "24", "value", "8", "entries", "65536", "name", "ipvx_addrs")
+        pair.host.run("bpftool", "map", "create", f"{maps}/ipvx_addrs", *words)
+
+    said = refuse_maps(pair, replace)
+    assert pair.daemon.pin_root in said and "ipvx_addrs" in said, said
 
 
 def attached(net: Topology) -> list[str]:

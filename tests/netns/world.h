@@ -88,7 +88,9 @@ struct Pair {
   Pair(Links& its_links, std::uint32_t number, const std::string& name, Netns netns)
       : links(its_links),
         ends(need(links.create(
-            {.slave = SlaveId{number}, .name = ifname(name), .netns = netns, .mac = kMac, .mtu = 1400}))) {}
+            {.slave = SlaveId{number}, .name = ifname(name), .netns = netns, .mac = kMac, .mtu = 1400}))) {
+    need(links.settle({ends.host_end}, true));
+  }
   Pair(const Pair&) = delete;
   ~Pair() { std::ignore = links.remove(ends); }
   Links& links;

@@ -5,67 +5,14 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "catch.h"
-#include "fakes/fake_datapath.h"
-#include "fakes/fake_links.h"
-#include "world.h"
+#include "controller_world.h"
 
 using namespace ipvlanx;
 using namespace ipvlanx::test;
 
 namespace {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ipvlanx-unit-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  std::string file(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
-std::string content(const std::string& path) {
-  std::ifstream file{path};
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-struct World {
-  TemporaryFolder folder;
-  FakeLinks links;
-  FakeDatapath datapath;
-  std::string state_path = folder.file("state.json");
-  Controller controller{links, datapath, state_path};
-
-  World() {
-    links.masters.emplace("m0", m0());
-    links.namespaces.emplace("ns0", Nsid{1});
-    links.namespaces.emplace("ns1", Nsid{2});
-    REQUIRE(controller.start());
-  }
-
-  SlaveId add(std::string_view name, std::vector<Prefix> addresses = {}) {
-    const auto id = controller.add_slave({.master = if_name("m0"),
-                                          .name = if_name(name),
-                                          .netns = "ns0",
-                                          .mode = Mode::l2,
-                                          .addresses = addresses});
-    REQUIRE(id);
-    return *id;
-  }
-
-  // The container end, to be changed as a tenant does.
-  SlaveLink& end_of(SlaveId id) { return links.pairs.at(controller.state().slave(id)->ends.host_end); }
-  std::vector<Error> notice(SlaveId id) { return controller.follow({.places = {end_of(id).place}}); }
-};
 
 // Makes each change of one seam fail in turn, until the request gets through.
 template <class Seam, class Request>

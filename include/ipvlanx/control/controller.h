@@ -72,9 +72,15 @@ class Controller {
   Result<void> write(const RouteRow& row) { return links_.write(row); }
   Result<void> erase(const RouteRow& row) { return links_.erase(row); }
   Result<void> move(const step::Move& move, Plan& plan);
+  Result<void> commit(Plan& plan, const State& next);
+  void attempt(const Step& step, Plan& plan);
   void undo(Plan& plan, std::size_t failed);
   void queue_announcements(const std::vector<Step>& steps, const std::vector<Announcement>& news);
-  Result<void> refresh(SlaveId id, bool routes_too = false);
+  void undo(const Step& step);
+  void look_at_slave(SlaveId id, bool routes_too = false);
+  void look_at_master(IfIndex master, std::optional<Notices::Departure> left);
+  void look_again(const Place& place, Error why);
+  Result<void> refresh(SlaveId id, bool routes_too);
   Result<void> refresh_master(IfIndex master);
   Result<void> part_from_master(IfIndex master, Notices::Departure departure);
   void refresh_masters();
@@ -90,6 +96,8 @@ class Controller {
   Announcements announcements_;
   std::function<void()> wake_ = [] {};
   std::vector<Error> troubles_;  // what follow() has to report
+  Notices again_;                // what it has to look at again
+  std::vector<Step> owed_;       // what it has to do again
 };
 
 }  // namespace ipvlanx

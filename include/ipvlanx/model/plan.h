@@ -160,6 +160,14 @@ struct RemoveManyLinks {
   bool operator==(const RemoveManyLinks&) const = default;
 };
 
+// Interfaces on their way in or out are not settled: should the daemon be killed now, the
+// next one removes those that the desired state does not know.
+struct Settle {
+  std::vector<IfIndex> host_ends;  // zero: of the slave that CreateLinks makes
+  bool settled = false;
+  bool operator==(const Settle&) const = default;
+};
+
 struct SetUp {
   SlaveId slave{};
   Place place;
@@ -235,7 +243,7 @@ struct SeparateLinkLocals {
 using Step =
     std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
                  step::Write<RouteRow>, step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks,
-                 step::SetUp, step::SetMtu, step::SetMac, step::SetRouted, step::AssignAddress,
+                 step::Settle, step::SetUp, step::SetMtu, step::SetMac, step::SetRouted, step::AssignAddress,
                  step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
 
 // ------------------------------------------------------------------------- plan
@@ -251,6 +259,8 @@ using Change = std::variant<Port, Slave, DropPort, DropSlave>;
 struct Plan {
   // All or nothing, in this order.
   std::vector<Step> steps = {};
+  // Of that the one which cannot be undone exactly: done when all others are, and saved.
+  std::optional<Step> last = {};
   std::vector<Change> changes = {};
   std::vector<Event> events = {};
   // Tried once the rest is committed; a failure is reported and undoes nothing.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ class Links {
   // For output: the name in /run/netns, else a path, else nothing.
   virtual std::optional<std::string> netns_name(Nsid netns) = 0;
 
-  // A veth pair: host end `ipvx<id>` in group 6970, up if the master has a carrier,
+  // A veth pair, not settled yet: host end `ipvx<id>`, up if the master has a carrier,
   // without IPv6 addresses of its own; container end `name` in `netns`, down, with distinct link-locals; both
   // with the master's MAC, and as set_routed() says. name_in_use, netns_gone.
   virtual Result<Ends> create(const step::CreateLinks& pair) = 0;
@@ -42,6 +43,11 @@ class Links {
   // The same of many slaves, in one request by interface group: removing an interface
   // waits for all CPUs, once for all of them.
   virtual Result<void> remove(const std::vector<IfIndex>& host_ends) = 0;
+
+  // See step::Settle. Settled host ends are in group 6970. Success for those that are gone.
+  virtual Result<void> settle(const std::vector<IfIndex>& host_ends, bool settled) = 0;
+  // At start: these are all there are. Settles them, and removes others that were not settled.
+  virtual Result<void> tidy(const std::set<IfIndex>& host_ends) = 0;
 
   // The container end behind this host end, wherever it is now, and its addresses;
   // no_such_slave when it is gone.
