@@ -25,6 +25,7 @@ ipvlanx_test_packages=(
   avahi-daemon avahi-utils dbus-daemon dnsmasq-base ethtool iputils-arping isc-dhcp-client keepalived
   ndisc6 procps radvd udhcpc
   conntrack iptables nftables python3-pyftpdlib traceroute
+  systemd systemd-container udev
 )
 
 # To run tests under another kernel, by tests/vm/run.
