@@ -108,7 +108,8 @@ class Machine:
 
     def run(self, argv: list[str]) -> int:
         enter = ["nsenter", f"--target={self._leader}", "--all", f"--wdns={os.getcwd()}"]
-        return subprocess.run([*enter, "--", *argv], env=os.environ | {"IPVLANX_MACHINE": NAME}).returncode
+        environment = os.environ | {"IPVLANX_MACHINE": NAME}
+        return subprocess.run([*enter, "--", *argv], env=environment).returncode
 
     def close(self) -> None:
         os.kill(int(self._leader), signal.SIGKILL)

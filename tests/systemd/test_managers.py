@@ -76,7 +76,8 @@ def settle() -> None:
 
     def done() -> bool:
         now = networkd()
-        waiting = {now[name] for name in now if name != "lo"} & {"pending", "initialized"}
+        present = {row["ifname"] for row in json.loads(sh("ip -j link show"))} - {"lo"}
+        waiting = {now.get(name, "pending") for name in present} & {"pending", "initialized"}
         return now["m0"] == "configured" and not waiting
 
     eventually("networkd has seen all interfaces", done, 20)
@@ -99,16 +100,23 @@ def managers() -> Iterator[None]:
         sh("udevadm control --reload")
 
 
-@pytest.fixture
-def installed() -> Iterator[None]:
-    """Our files are where `cmake --install` puts them."""
+def install() -> list[Path]:
+    """Our files, now where `cmake --install` puts them."""
     said = sh(f"cmake -DCMAKE_INSTALL_PREFIX=/usr -P {INSTALL}")
-    files = [Path(line.split(": ", 1)[1]) for line in said.splitlines() if "Installing: " in line]
+    named = [Path(line.split(": ", 1)[1]) for line in said.splitlines() if ": /" in line]
+    return [path for path in named if path.is_file()]
+
+
+@pytest.fixture
+def installed() -> None:
+    install()
     sh("udevadm control --reload")
-    yield
-    for file in files:
-        if file.is_file():
-            file.unlink()
+
+
+@pytest.fixture
+def uninstalled() -> None:
+    for file in install():
+        file.unlink()
     sh("udevadm control --reload")
 
 
@@ -121,17 +129,18 @@ class Host:
         self.daemon.start()
 
     def add(self, name: str, netns: str = "") -> int:
-        self.daemon.cli(f"link add link m0 name {name} mode {self.mode} {netns and 'netns'} {netns}")
+        there = f"netns {netns}" if netns else ""
+        self.daemon.cli(f"link add link m0 name {name} mode {self.mode} {there}")
         return self.machine.id_of(name)
 
     def add_in_namespace(self, number: int, made_there: bool) -> Slave:
         name, netns = f"ipvl{number}", f"ns{number}"
         space = self.machine.netns(netns)
         slave = Slave(number, space, name, self.add(name, netns if made_there else ""))
-        if not made_there:
-            self.move_in(slave)
-        else:
+        if made_there:
             self.set_up(slave)
+        else:
+            self.move_in(slave)
         return slave
 
     def move_in(self, slave: Slave) -> None:
@@ -189,8 +198,12 @@ def test_they_leave_our_interfaces_alone(
         def check() -> None:
             settle()
             state = networkd()
-            assert state["lan7"] == "configuring", "the operator's file is for all interfaces"
-            assert STRANGER in [row["local"] for row in host.here.addresses("lan7")]
+            # The operator's file is for all interfaces.
+            assert state["lan7"] == "configuring"
+            eventually(
+                f"lan7 has {STRANGER}",
+                lambda: STRANGER in [row["local"] for row in host.here.addresses("lan7")],
+            )
             host_ends = [f"ipvx{number}" for number in ids]
             assert {name for name in state if name.startswith("ipvx")} == {*host_ends, *RELAY}
             assert {state[name] for name in (*host_ends, *RELAY)} == {"unmanaged"}
@@ -220,7 +233,7 @@ def test_they_leave_our_interfaces_alone(
         assert (host.routes(), host.rules()) == (routes, rules)
 
 
-def test_without_our_files_they_would_not(machine: MachineTopology) -> None:
+def test_without_our_files_they_would_not(uninstalled: None, machine: MachineTopology) -> None:
     host = Host(machine, "l3s")
     host.add("ipvl0")
     assert host.rules()
