@@ -12,6 +12,7 @@ from typing import Iterator
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "netns"))
+os.environ.setdefault("IPVLANX_BUILD", str(Path(__file__).parents[2] / "build"))
 
 from ipvlanx import IPVLANX, Topology  # noqa: E402  (needs the path above)
 from space import Netns  # noqa: E402
