@@ -88,13 +88,15 @@ Result<void> HostSettings::open() {
   unsigned interface = 0;
   Change change;
   while (file >> family >> interface >> change.sysctl.name >> change.before >> change.ours >>
-         change.everywhere) {
+         change.everywhere >> change.settled) {
     change.sysctl.family = static_cast<Family>(family);
     change.sysctl.interface = IfIndex{interface};
     const auto now = read(change.sysctl);
     if (!now) return std::unexpected(now.error());
     // The daemon before us may have been killed after it gave this back, or before it made it.
-    if (*now == change.ours || was_turned_along(change)) changes_.push_back(change);
+    if (!change.settled && *now != change.ours) continue;
+    change.settled = true;
+    changes_.push_back(change);
   }
   return {};
 }
@@ -111,7 +113,7 @@ Result<void> HostSettings::serve(const std::map<IfIndex, Mode>& ports) {
   for (std::size_t i = changes_.size(); i-- > 0;) {
     if (stays(changes_[i])) continue;
     any_goes = true;
-    if (auto done = give_back(changes_[i]); !done) return done;
+    if (auto done = undo(changes_[i]); !done) return done;
     changes_.erase(changes_.begin() + static_cast<std::ptrdiff_t>(i));
   }
   if (any_goes) {
@@ -144,7 +146,12 @@ Result<void> HostSettings::make(const Sysctl& sysctl, int value) {
       {.sysctl = sysctl, .before = before->value_or(value), .ours = value, .everywhere = *everywhere});
   auto done = save();
   if (done) done = write(sysctl, value);
+  if (done) {
+    changes_.back().settled = true;
+    done = save();
+  }
   if (!done) {
+    std::ignore = write(sysctl, changes_.back().before);
     changes_.pop_back();
     std::ignore = save();  // it may say more than is true
   }
@@ -159,7 +166,7 @@ Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
     const auto forwards = read_sysctl(forwarding);
     if (!forwards) return std::unexpected(forwards.error());
     if (*forwards == 1) {
-      changes_.push_back({.sysctl = forwarding, .before = 1, .ours = 1, .everywhere = 0});
+      changes_.push_back({.sysctl = forwarding, .before = 1, .ours = 1, .everywhere = 0, .settled = true});
       continue;
     }
     const Sysctl accept_ra{Family::ipv6, interface, "accept_ra"};
@@ -169,6 +176,17 @@ Result<void> HostSettings::prepare_for_forwarding_ipv6_everywhere() {
     if (auto done = make(accept_ra, 2); !done) return done;
   }
   return {};
+}
+
+Result<void> HostSettings::undo(Change& change) {
+  change.settled = false;
+  auto done = save();
+  if (done) done = give_back(change);
+  if (!done) {
+    change.settled = true;
+    std::ignore = save();  // it may say less than is true
+  }
+  return done;
 }
 
 // Somebody else's value stays, also the same one, switched on for all interfaces; unless
@@ -204,8 +222,9 @@ Result<void> HostSettings::write(const Sysctl& setting, int value) {
 Result<void> HostSettings::save() const {
   std::string text = boot_id_ + "\n";
   for (const Change& change : changes_) {
-    text += fmt::format("{} {} {} {} {} {}\n", number(change.sysctl.family), number(change.sysctl.interface),
-                        change.sysctl.name, change.before, change.ours, change.everywhere);
+    text +=
+        fmt::format("{} {} {} {} {} {} {:d}\n", number(change.sysctl.family), number(change.sysctl.interface),
+                    change.sysctl.name, change.before, change.ours, change.everywhere, change.settled);
   }
   auto saved = replace_file(record_, text);
   if (!saved) return std::unexpected(std::move(saved.error()).within(record_));

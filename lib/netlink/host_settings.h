@@ -33,9 +33,12 @@ class HostSettings {
     int before = 0;
     int ours = 0;
     int everywhere = 0;  // what "all" said of the same setting then
+    // Not between two states: only then is another value than ours somebody else's.
+    bool settled = false;
   };
   Result<void> make(const Sysctl& sysctl, int value);
   Result<void> prepare_for_forwarding_ipv6_everywhere();
+  Result<void> undo(Change& change);
   Result<void> give_back(const Change& change);
   Result<void> save() const;
   bool is_made(const Sysctl& sysctl) const;
