@@ -442,6 +442,20 @@ Result<void> Controller::keep_relay() {
 
 // ----------------------------------------------------------------------- start
 
+// A slave may go while the daemon starts: what its row needs cannot be had any more, and the
+// look at it, below, finds out.
+bool Controller::is_of_gone_slave(const Step& step) {
+  IfIndex host_end{};
+  const auto enter = [&](const auto* write) {
+    if (write && write->after) host_end = write->after->host_end;
+  };
+  enter(std::get_if<step::Write<SlaveRow>>(&step));
+  enter(std::get_if<step::Write<RouteRow>>(&step));
+  if (host_end == IfIndex{}) return false;
+  const auto link = links_.look(host_end);
+  return !link && link.error().code == Errc::no_such_slave;
+}
+
 Result<void> Controller::start() {
   if (auto counted = events_.count_in(state_path_ + ".seq"); !counted) return counted;
   if (auto kept = keep_relay(); !kept) return kept;
@@ -451,7 +465,7 @@ Result<void> Controller::start() {
   if (auto tuned = links_.tune(restored->in_force); !tuned) return tuned;
   for (const Step& step : restored->steps) {
     Plan alone;
-    if (auto done = perform(step, alone); !done) return done;
+    if (auto done = perform(step, alone); !done && !is_of_gone_slave(step)) return done;
     const auto* row = std::get_if<step::Write<AddressRow>>(&step);
     if (row && row->after) announcements_.add({row->after->key(), Audience::link});
   }

@@ -84,6 +84,7 @@ class Controller {
   Result<void> refresh_master(IfIndex master);
   Result<void> part_from_master(IfIndex master, Notices::Departure departure);
   void refresh_masters();
+  bool is_of_gone_slave(const Step& step);
   std::vector<SlaveId> find_masters();
   Result<void> keep_relay();
 
