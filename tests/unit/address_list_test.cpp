@@ -85,17 +85,21 @@ TEST_CASE("the difference of two lists is what came and went") {
   CHECK(length(AddressList::difference({}, before)) == 5);
   CHECK(length(AddressList::difference(before, {})) == 5);
 
-  const auto came = AddressList::difference(before, list({1, 2, 3, 4, 5, 6}));
+  const AddressList with_6 = list({1, 2, 3, 4, 5, 6});
+  const auto came = AddressList::difference(before, with_6);
   CHECK(came.before.empty());
   REQUIRE(came.after.size() == 1);
   CHECK(came.after[0] == address(6));
 
-  const auto went = AddressList::difference(before, list({1, 2, 4, 5}));
+  const AddressList without_3 = list({1, 2, 4, 5});
+  const auto went = AddressList::difference(before, without_3);
   REQUIRE(went.before.size() == 1);
   CHECK(went.before[0] == address(3));
   CHECK(went.after.empty());
 
-  const auto moved = AddressList::difference(list({1, 2, 3}), list({1, 3, 2}));
+  const AddressList one = list({1, 2, 3});
+  const AddressList turned = list({1, 3, 2});
+  const auto moved = AddressList::difference(one, turned);
   CHECK(moved.before.size() == 2);
   CHECK(moved.after.size() == 2);
 
