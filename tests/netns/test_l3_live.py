@@ -16,7 +16,7 @@ import time
 
 import pytest
 from scapy.layers.inet import IP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, IPv6
 
 from ipvlanx import EXTERNAL, FAMILIES, IPVLANX
 from netfilter import Nftables
@@ -105,7 +105,14 @@ class Watch:
         return [len(stream.received(first, end)) for stream, first, end in self._forbidden]
 
     def on_the_wire(self) -> list[Frame]:
-        return self._wire.matching(lambda f: not f.outgoing and is_from(f, self._address))
+        """But for what the daemon announces."""
+        return self._wire.matching(
+            lambda f: not f.outgoing and is_from(f, self._address) and not is_announcement(f)
+        )
+
+
+def is_announcement(frame: Frame) -> bool:
+    return ICMPv6ND_NA in frame.packet and frame.packet[IPv6].dst == "ff02::1"
 
 
 def is_from(frame: Frame, address: str) -> bool:
