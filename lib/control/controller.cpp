@@ -285,7 +285,7 @@ std::vector<Error> Controller::announce(Announcements::Time now) {
     const Slave* owner = claimants.empty() ? nullptr : state_.slave(claimants.front());
     if (!port || !owner || !may_announce(*port, *owner, key.address)) continue;
     std::optional<IfIndex> as_slave;
-    if (audience == Audience::link && port->mode == Mode::l2) as_slave = owner->ends.host_end;
+    if (audience != Audience::wire && port->mode == Mode::l2) as_slave = owner->ends.host_end;
     if (auto said = links_.announce(port->master, as_slave, port->mac, key.address); !said) {
       errors.push_back(std::move(said.error()));
     }

@@ -20,6 +20,7 @@ void Announcements::add(const Announcement& announcement) {
   entry.left = kTimes;
   entry.audience = std::max(entry.audience, announcement.audience);
   if (entry.last) entry.due = std::min(entry.due, *entry.last + kShortest);
+  if (announcement.audience == Audience::link_at_once) entry.due = Time::min();
   queue.order.insert({entry.due, address});
 }
 

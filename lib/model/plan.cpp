@@ -264,7 +264,7 @@ void announce_all(Plan& plan, const State& state, const Port& before, const Port
   const bool back_in_l2 = is_routed(before) && !is_routed(after);
   const bool back_on_the_link = after.carrier && !before.carrier;
   if (!back_in_l2 && !back_on_the_link && after.mac == before.mac) return;
-  plan.announcements = all_announcements(state, after, back_in_l2 ? Audience::link : Audience::wire);
+  plan.announcements = all_announcements(state, after, back_in_l2 ? Audience::link_at_once : Audience::wire);
 }
 
 // The whole plan of a command about one slave.

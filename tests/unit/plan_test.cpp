@@ -479,7 +479,7 @@ TEST_CASE("a live change of mode: no frame finds the data path in a mode it was 
   CHECK(place_of<step::SetRouted>(back) < place_of<step::Write<SlaveRow>>(back));
   CHECK(tables_of(applied(l3, back)) == tables_of(l2));
   // A slave that asked its siblings too early need not ask again.
-  CHECK(back.announcements == std::vector{Announcement{{kM0, ip("10.0.0.5")}, Audience::link}});
+  CHECK(back.announcements == std::vector{Announcement{{kM0, ip("10.0.0.5")}, Audience::link_at_once}});
 
   // From l3 to l3s no interface changes.
   CHECK(steps_of<step::SetRouted>(must_plan(l3, ChangePort{.master = m0(), .mode = Mode::l3s})).empty());

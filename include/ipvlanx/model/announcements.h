@@ -13,8 +13,9 @@
 
 namespace ipvlanx {
 
-// Who has to: what is behind the master, or the port's other slaves as well.
-enum class Audience { wire, link };
+// Who has to: what is behind the master, or the port's other slaves as well; these at once
+// when a change of mode made them ask anew, whatever was said before.
+enum class Audience { wire, link, link_at_once };
 
 struct Announcement {
   AddressKey address;
@@ -29,8 +30,8 @@ bool may_announce(const Port& port, const Slave& owner, const IpAddress& address
 
 // What is still to be announced. An address is said twice, two seconds apart (RFC 5227:
 // ANNOUNCE_NUM, ANNOUNCE_INTERVAL), the second time to the wire alone, where the first may
-// have been lost; and whatever happens to it, never twice within a second (RFC 4861, 7.2.6).
-// A master says at most kBatch in kPause, whatever is new before what is said again.
+// have been lost; and whatever happens to it, never twice within a second (RFC 4861, 7.2.6), but for
+// link_at_once. A master says at most kBatch in kPause, whatever is new before what is said again.
 //
 // Pure: time is what take() is told. It holds an address once, and forgets it with its last
 // word, so it is never larger than the table of addresses by more than one second's words.
