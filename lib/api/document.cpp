@@ -23,13 +23,10 @@ std::optional<WantedSlave> read_slave(JsonObject& in) {
   const auto master = in.required<IfName>("master");
   const auto name = in.required<IfName>("name");
   const auto netns = in.optional_or_null<std::string>("netns");
-  const auto mtu = in.optional("mtu", kMtu);
-  const auto up = in.optional<bool>("up");
-  const auto addr_policy = in.optional<AddrPolicy>("addr_policy");
-  const auto max_addresses = in.optional("max_addresses", kMaxAddresses);
+  const SlaveChange options = read_slave_options(in);
   const auto addresses = in.optional<std::vector<Prefix>>("addresses");
   if (!master || !name) return std::nullopt;
-  return WantedSlave{*master, *name, netns, mtu, up, addr_policy, max_addresses, addresses};
+  return WantedSlave{*master, *name, netns, options, addresses};
 }
 
 Json to_json(const WantedPort& port) {
@@ -46,10 +43,10 @@ Json to_json(const WantedSlave& slave) {
   return {{"name", slave.name.str()},
           {"master", slave.master.str()},
           {"netns", slave.netns ? Json(*slave.netns) : Json()},
-          {"mtu", *slave.mtu},
-          {"up", *slave.up},
-          {"addr_policy", to_string(*slave.addr_policy)},
-          {"max_addresses", *slave.max_addresses},
+          {"mtu", *slave.options.mtu},
+          {"up", *slave.options.up},
+          {"addr_policy", to_string(*slave.options.addr_policy)},
+          {"max_addresses", *slave.options.max_addresses},
           {"addresses", addresses}};
 }
 

@@ -10,12 +10,12 @@
 
 namespace ipvlanx::api {
 
-namespace {
-
 std::unexpected<Error> wrong_type(Field field, std::string_view wanted) {
   return fail(Errc::wrong_type,
               fmt::format("'{}' is {}, not {}", field.path, field.value.type_name(), wanted), field.path);
 }
+
+namespace {
 
 std::unexpected<Error> out_of_range(Field field, Range range) {
   return fail(Errc::out_of_range,

@@ -20,15 +20,8 @@ JsonObject::JsonObject(Field field) : prefix_(field.path + ".") {
   if (field.value.is_object()) {
     document_ = field.value;
   } else {
-    error_ = Error{Errc::wrong_type,
-                   fmt::format("'{}' is {}, not an object", field.path, field.value.type_name()), field.path};
+    error_ = wrong_type(field, "an object").error();
   }
-}
-
-Result<void> JsonObject::check_array(Field field) {
-  if (field.value.is_array()) return {};
-  return fail(Errc::wrong_type, fmt::format("'{}' is {}, not an array", field.path, field.value.type_name()),
-              field.path);
 }
 
 const nlohmann::json* JsonObject::find(std::string_view key, Presence presence) {

@@ -29,6 +29,9 @@ struct Field {
   const std::string& path;
 };
 
+// What every reader says of a value that is no `wanted`, such as "an integer".
+std::unexpected<Error> wrong_type(Field field, std::string_view wanted);
+
 // What a field's value says, as a T; one specialisation per type (json_fields.cpp).
 template <class T>
 Result<T> read_field(Field field);
@@ -66,7 +69,7 @@ class JsonObject {
   std::vector<T> each(std::string_view key, std::optional<T> (*read)(JsonObject&)) {
     const auto read_all = [read](Field field) -> Result<std::vector<T>> {
       std::vector<T> all;
-      if (auto is = check_array(field); !is) return std::unexpected(std::move(is.error()));
+      if (!field.value.is_array()) return wrong_type(field, "an array");
       for (std::size_t i = 0; i < field.value.size(); ++i) {
         const std::string path = fmt::format("{}[{}]", field.path, i);
         JsonObject in{Field{field.value[i], path}};
@@ -84,7 +87,6 @@ class JsonObject {
 
  private:
   enum class Presence { required, optional, nullable };
-  static Result<void> check_array(Field field);
 
   template <class Read>
   auto take(std::string_view key, Presence presence, Read read)

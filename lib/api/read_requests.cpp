@@ -5,6 +5,13 @@
 
 namespace ipvlanx::api {
 
+namespace {
+
+constexpr Range kMtu{68, 65535};  // ETH_MIN_MTU, ETH_MAX_MTU
+constexpr Range kMaxAddresses{1, 65536};
+
+}  // namespace
+
 Result<NewSlave> read_new_slave(std::string_view body) {
   JsonObject in{body};
   auto master = in.required<IfName>("master");
@@ -29,15 +36,22 @@ Result<NewSlave> read_new_slave(std::string_view body) {
                   .addresses = std::move(addresses).value_or(std::vector<Prefix>{})};
 }
 
+SlaveChange read_slave_options(JsonObject& in) {
+  return {.mtu = in.optional("mtu", kMtu),
+          .up = in.optional<bool>("up"),
+          .addr_policy = in.optional<AddrPolicy>("addr_policy"),
+          .max_addresses = in.optional("max_addresses", kMaxAddresses)};
+}
+
 Result<SlaveChange> read_slave_change(std::string_view body) {
   JsonObject in{body};
-  SlaveChange change{.mode = in.optional<Mode>("mode"),
-                     .flag = in.optional<Flag>("flag"),
-                     .netns = in.optional<std::string>("netns"),
-                     .mtu = in.optional("mtu", kMtu),
-                     .up = in.optional<bool>("up"),
-                     .addr_policy = in.optional<AddrPolicy>("addr_policy"),
-                     .max_addresses = in.optional("max_addresses", kMaxAddresses)};
+  const auto mode = in.optional<Mode>("mode");
+  const auto flag = in.optional<Flag>("flag");
+  auto netns = in.optional<std::string>("netns");
+  SlaveChange change = read_slave_options(in);
+  change.mode = mode;
+  change.flag = flag;
+  change.netns = std::move(netns);
   if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
   return change;
 }

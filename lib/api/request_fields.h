@@ -7,9 +7,8 @@
 
 namespace ipvlanx::api {
 
-inline constexpr Range kMtu{68, 65535};  // ETH_MIN_MTU, ETH_MAX_MTU
-inline constexpr Range kMaxAddresses{1, 65536};
-
 PortChange read_port_options(JsonObject& in);
+// Of the slave alone: neither mode nor flag, which are its port's, nor where it is.
+SlaveChange read_slave_options(JsonObject& in);
 
 }  // namespace ipvlanx::api

@@ -23,6 +23,13 @@ bool has(const Port& port, const api::PortChange& wanted) {
          wanted.announce.value_or(port.announce) == port.announce;
 }
 
+api::SlaveChange options_of(const Slave& slave) {
+  return {.mtu = slave.mtu,
+          .up = slave.up,
+          .addr_policy = slave.addr_policy,
+          .max_addresses = slave.max_addresses};
+}
+
 bool has(const Slave& slave, const api::SlaveChange& wanted) {
   return wanted.mtu.value_or(slave.mtu) == slave.mtu && wanted.up.value_or(slave.up) == slave.up &&
          wanted.addr_policy.value_or(slave.addr_policy) == slave.addr_policy &&
@@ -99,34 +106,26 @@ class Application {
     api::NewSlave request{.master = wanted.master,
                           .name = wanted.name,
                           .netns = wanted.netns,
-                          .mtu = wanted.mtu,
+                          .mtu = wanted.options.mtu,
                           .addresses = wanted.addresses.value_or(std::vector<Prefix>{})};
-    request.addr_policy = wanted.addr_policy.value_or(request.addr_policy);
-    request.max_addresses = wanted.max_addresses.value_or(request.max_addresses);
+    request.addr_policy = wanted.options.addr_policy.value_or(request.addr_policy);
+    request.max_addresses = wanted.options.max_addresses.value_or(request.max_addresses);
     const auto id = controller_.add_slave(request);
     if (!id) return std::unexpected(id.error());
     ++applied.created;
     undo_.push_back([this, id] { return controller_.delete_slave(*id); });
     const Slave* slave = state().slave(*id);
-    if (!slave || wanted.up.value_or(slave->up) == slave->up) return {};
-    return controller_.change_slave(*id, {.up = wanted.up});
+    if (!slave || wanted.options.up.value_or(slave->up) == slave->up) return {};
+    return controller_.change_slave(*id, {.up = wanted.options.up});
   }
 
   Result<void> change(SlaveId id, const api::WantedSlave& wanted) {
     const Slave before = *state().slave(id);
     const std::size_t steps = undo_.size();
     std::uint32_t parts = 0;  // of one slave, counted as one
-    const api::SlaveChange options{.mtu = wanted.mtu,
-                                   .up = wanted.up,
-                                   .addr_policy = wanted.addr_policy,
-                                   .max_addresses = wanted.max_addresses};
-    if (!has(before, options)) {
-      auto done = step(controller_.change_slave(id, options), parts, [this, before] {
-        return controller_.change_slave(before.id, {.mtu = before.mtu,
-                                                    .up = before.up,
-                                                    .addr_policy = before.addr_policy,
-                                                    .max_addresses = before.max_addresses});
-      });
+    if (!has(before, wanted.options)) {
+      auto done = step(controller_.change_slave(id, wanted.options), parts,
+                       [this, id, old = options_of(before)] { return controller_.change_slave(id, old); });
       if (!done) return done;
     }
     if (wanted.addresses) {
@@ -182,10 +181,7 @@ api::Document save(Controller& controller) {
     document.slaves.push_back({.master = state.port(slave.master)->name,
                                .name = slave.name,
                                .netns = netns,
-                               .mtu = slave.mtu,
-                               .up = slave.up,
-                               .addr_policy = slave.addr_policy,
-                               .max_addresses = slave.max_addresses,
+                               .options = options_of(slave),
                                .addresses = api_addresses(slave)});
   }
   return document;

@@ -27,11 +27,8 @@ struct WantedPort {
 struct WantedSlave {
   IfName master;
   IfName name;
-  std::optional<std::string> netns = {};  // name or path; none: the host's
-  std::optional<std::uint32_t> mtu = {};
-  std::optional<bool> up = {};
-  std::optional<AddrPolicy> addr_policy = {};
-  std::optional<std::uint32_t> max_addresses = {};
+  std::optional<std::string> netns = {};              // name or path; none: the host's
+  SlaveChange options = {};                           // of the slave alone: neither mode nor flag nor netns
   std::optional<std::vector<Prefix>> addresses = {};  // all that are the API's
 };
 
