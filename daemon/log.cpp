@@ -28,7 +28,8 @@ void log_event(const Event& event) {
   if (!event.address.empty()) line += fmt::format(" {}", event.address);
   if (event.owner) line += fmt::format(" owned by slave {}", number(*event.owner));
   if (!event.detail.empty()) line += fmt::format(": {}", event.detail);
-  spdlog::info("{}", line);
+  const auto level = event.type == EventType::state_refused ? spdlog::level::warn : spdlog::level::info;
+  spdlog::log(level, "{}", line);
 }
 
 }  // namespace ipvlanx::daemon

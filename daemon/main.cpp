@@ -34,7 +34,7 @@ Result<void> run(const Settings& settings) {
   // Before the controller looks at the slaves, so that no change after that is missed.
   auto monitor = LinkMonitor::open();
   if (!monitor) return std::unexpected(monitor.error());
-  Controller controller{**links, **datapath, settings.state_dir + "/state.json"};
+  Controller controller{**links, **datapath, settings.state_dir + "/state.json", settings.boot};
   EventFeed feed;
   controller.events().on_event([&feed](const LoggedEvent& event) {
     log_event(event.event);

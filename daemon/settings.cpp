@@ -15,6 +15,7 @@ std::expected<Settings, int> read_settings(int argc, char** argv) {
   app.add_option("--state-dir", settings.state_dir, "where the desired state is kept")->capture_default_str();
   app.add_flag("--allow-private-bpffs", settings.allow_private_bpffs,
                "accept a bpffs that PID 1 does not see: what is pinned there ends with its mount");
+  app.add_option("--boot-id", settings.boot, "which boot this is (tests)")->group("");  // not in --help
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

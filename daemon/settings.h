@@ -5,6 +5,8 @@
 #include <expected>
 #include <string>
 
+#include "ipvlanx/base/boot_id.h"
+
 namespace ipvlanx::daemon {
 
 struct Settings {
@@ -12,6 +14,7 @@ struct Settings {
   std::string pin_root = "/sys/fs/bpf/ipvlanx";
   std::string state_dir = "/var/lib/ipvlanx";
   bool allow_private_bpffs = false;
+  std::string boot = boot_id().value_or("");
 };
 
 // Or the exit status: after --help and --version, which it has answered, and after

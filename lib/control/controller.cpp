@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <ranges>
 #include <set>
+#include <tuple>
 
 #include "restore.h"
 #include "state_file.h"
@@ -26,9 +27,14 @@ Result<void> whether(const Result<SlaveId>& done) {
 
 }  // namespace
 
-Controller::Controller(Links& links, Datapath& datapath, std::string state_path)
-    : links_(links), datapath_(datapath), state_path_(std::move(state_path)) {
+Controller::Controller(Links& links, Datapath& datapath, std::string state_path, std::string boot)
+    : links_(links),
+      datapath_(datapath),
+      state_path_(std::move(state_path)),
+      file_(std::make_unique<StateFile>(state_path_, std::move(boot))) {
 }
+
+Controller::~Controller() = default;
 
 // -------------------------------------------------------------------- requests
 
@@ -97,8 +103,10 @@ Result<void> Controller::change_port(const IfName& master, const api::PortChange
 
 Result<void> Controller::delete_port(const IfName& master) {
   const Port* port = state_.port_named(master.str());
-  if (!port) return fail(Errc::no_such_port, fmt::format("'{}' is no port", master.str()));
-  return whether(run(DeletePort{port->master}));
+  if (!port) return forget_waiting(master);
+  if (auto done = run(DeletePort{port->master}); !done) return whether(done);
+  auto forgotten = forget_waiting(master);
+  return !forgotten && forgotten.error().code == Errc::no_such_port ? Result<void>{} : forgotten;
 }
 
 Result<void> Controller::add_address(SlaveId id, const api::NewAddress& request) {
@@ -150,18 +158,14 @@ Result<void> Controller::carry_out(Plan& plan) {
       return done;
     }
   }
-  if (plan.durable) {
-    State next = applied(state_, plan);
-    if (auto done = commit(plan, next); !done) {
-      undo(plan, plan.steps.size());
-      return done;
-    }
-    state_ = std::move(next);
-  } else {
-    state_ = applied(std::move(state_), plan);
+  if (auto done = commit(plan); !done) {
+    undo(plan, plan.steps.size());
+    return done;
   }
+  state_ = applied(std::move(state_), plan);
   for (Event& event : plan.events) events_.add(std::move(event));
   queue_announcements(plan.steps, plan.announcements);
+  if (auto done = file_->tidy(); !done) troubles_.push_back(std::move(done.error()));
 
   for (std::size_t i = 0; i < plan.attempts.size(); ++i) attempt(plan.attempts[i], plan);
   return {};
@@ -176,17 +180,66 @@ void Controller::attempt(const Step& step, Plan& plan) {
   if (row && !row->after) owed_.push_back(step);
 }
 
-Result<void> Controller::commit(Plan& plan, const State& next) {
-  auto done = write_state(state_path_, next);
-  if (done && plan.last) {
-    done = perform(*plan.last, plan);
-    if (!done) undo(*plan.last);
-  }
+// On disk before what cannot be undone.
+Result<void> Controller::commit(Plan& plan) {
+  if (auto done = remember(plan); !done || !plan.last) return done;
+  auto done = perform(*plan.last, plan);
   if (done) return done;
-  if (auto written = write_state(state_path_, state_); !written) {
-    troubles_.push_back(std::move(written.error()).within("undo"));
-  }
+  undo(*plan.last);
+  restore_on_disk(plan);
   return done;
+}
+
+// The plan's changes, on disk.
+Result<void> Controller::remember(const Plan& plan) {
+  std::vector<Record> records;
+  for (const Change& change : plan.changes) {
+    records.push_back(
+        std::visit(Overloaded{
+                       [&](const Port& port) -> Record { return saved(port); },
+                       [&](const Slave& slave) -> Record { return saved(slave, saved_place(slave)); },
+                       [&](const auto& drop) -> Record { return drop; },
+                   },
+                   change));
+  }
+  if (plan.durable) return file_->commit(records);
+  if (auto noted = file_->note(records); !noted) troubles_.push_back(std::move(noted.error()));
+  return {};
+}
+
+// After all as before: what ends something has been there.
+void Controller::restore_on_disk(const Plan& plan) {
+  Plan before{.durable = false};
+  // In the other order: a port comes before its slaves.
+  for (const Change& change : std::views::reverse(plan.changes)) {
+    std::visit(Overloaded{
+                   [&](const Port& port) { before.changes.emplace_back(*state_.port(port.master)); },
+                   [&](const DropPort& drop) { before.changes.emplace_back(*state_.port(drop.master)); },
+                   [&](const Slave& slave) { before.changes.emplace_back(*state_.slave(slave.id)); },
+                   [&](const DropSlave& drop) { before.changes.emplace_back(*state_.slave(drop.id)); },
+               },
+               change);
+  }
+  std::ignore = remember(before);
+}
+
+SavedPlace Controller::saved_place(const Slave& slave) {
+  const Slave* before = state_.slave(slave.id);
+  const auto known = file_->known().slaves.find(slave.id);
+  const Netns netns = slave.ends.container_end.netns;
+  // Which name a namespace has takes a while to find out.
+  if (before && before->ends.container_end.netns == netns && known != file_->known().slaves.end()) {
+    return known->second.place;
+  }
+  return netns ? place_in(*netns) : SavedPlace{};
+}
+
+SavedPlace Controller::place_in(Nsid netns) {
+  std::string name = links_.netns_name(netns).value_or("");
+  if (name.starts_with("/proc/")) name.clear();  // there will be other processes
+  const bool reads_as_pid = !name.empty() && name.find_first_not_of("0123456789") == name.npos;
+  if (reads_as_pid) name.insert(0, "/run/netns/");
+  return {.in_host = false, .netns = std::move(name)};
 }
 
 // What was done before step `failed`, and what that step itself may have done
@@ -459,7 +512,7 @@ bool Controller::is_of_gone_slave(const Step& step) {
 Result<void> Controller::start() {
   if (auto counted = events_.count_in(state_path_ + ".seq"); !counted) return counted;
   if (auto kept = keep_relay(); !kept) return kept;
-  auto restored = restore(links_, datapath_, state_path_);
+  auto restored = restore(links_, datapath_, *file_);
   if (!restored) return std::unexpected(restored.error());
   state_ = std::move(restored->state);
   if (auto tuned = links_.tune(restored->in_force); !tuned) return tuned;
@@ -479,10 +532,151 @@ Result<void> Controller::start() {
     if (auto set = links_.set_routed(slave.ends, routed); !set) troubles_.push_back(std::move(set.error()));
   }
   for (Event& event : restored->events) events_.add(std::move(event));
-  if (auto saved = write_state(state_path_, state_); !saved) return saved;
+  start_file(*restored);
   refresh_masters();
   find_masters();
   for (const auto& [id, slave] : std::map{state_.slaves()}) look_at_slave(id);
+  return_ports();
+  // A disk that is full costs changes, not what is there.
+  if (auto saved = file_->write_snapshot(); !saved) troubles_.push_back(std::move(saved.error()));
+  return {};
+}
+
+// From now on the file knows what the state says.
+void Controller::start_file(const Restored& restored) {
+  SavedState known{.last_id = state_.last_id(), .waiting = restored.waiting};
+  for (const auto& [master, port] : state_.ports()) known.ports.emplace(master, saved(port));
+  for (const auto& [id, slave] : state_.slaves()) {
+    const auto last = restored.places.find(id);
+    const SavedPlace nowhere;
+    known.slaves.emplace(
+        id, saved(slave, place_now(slave, last == restored.places.end() ? nowhere : last->second)));
+  }
+  state_.reserve_ids(known.waiting_ids());
+  file_->start_from(std::move(known));
+}
+
+// Where it was may be where it is: to ask that is cheaper than to look for a name.
+SavedPlace Controller::place_now(const Slave& slave, const SavedPlace& last) {
+  const Netns netns = slave.ends.container_end.netns;
+  if (!netns) return {};
+  if (!last.in_host) {
+    if (last.netns.empty()) return last;
+    const auto found = links_.find_netns(last.netns);
+    if (found && *found == netns) return last;
+  }
+  return place_in(*netns);
+}
+
+// ---------------------------------------------------------------- after a reboot
+
+// All ports and slaves that are to be made again. What cannot be is tried again with the
+// next start.
+void Controller::return_ports() {
+  const SlaveId last_id = state_.last_id();
+  std::vector<WaitingPort> rest;
+  for (const WaitingPort& waiting : file_->known().waiting) {
+    WaitingPort left = return_port(waiting);
+    if (!left.slaves.empty()) rest.push_back(std::move(left));
+  }
+  state_.set_last_id(last_id);
+  file_->set_waiting(std::move(rest), last_id);
+  state_.reserve_ids(file_->known().waiting_ids());
+}
+
+// Its master, or what is known of one that is not there.
+MasterLink Controller::master_of(const SavedPort& port) {
+  if (auto link = links_.master(port.name)) return *std::move(link);
+  const Port* away = state_.port_named(port.name.str());
+  return {.ifindex = away ? away->master : state_.free_away(),
+          .name = port.name,
+          .mac = port.mac,
+          .mtu = port.mtu,
+          .ethernet = true,
+          .carrier = false};
+}
+
+// Returns what still waits.
+WaitingPort Controller::return_port(const WaitingPort& waiting) {
+  const SavedPort& port = waiting.port;
+  const MasterLink master = master_of(port);
+  if (!state_.port(master.ifindex)) {
+    Plan plan{.changes = {Port{.master = master.ifindex,
+                               .name = master.name,
+                               .mode = port.mode,
+                               .flag = port.flag,
+                               .mac = master.mac,
+                               .mtu = master.mtu,
+                               .carrier = master.carrier,
+                               .strict_private = port.strict_private,
+                               .announce = port.announce,
+                               .kept = port.kept}},
+              .durable = false};
+    if (is_away(master.ifindex)) {
+      plan.events.push_back({.type = EventType::port_waiting,
+                             .master = port.name.str(),
+                             .detail = "there is no such interface: the port waits for it"});
+    }
+    if (auto done = carry_out(plan); !done) troubles_.push_back(std::move(done.error()));
+  }
+  WaitingPort left{.port = port};
+  for (const SavedSlave& slave : waiting.slaves) {
+    const auto returned = return_slave(slave, master);
+    if (returned) continue;
+    const Errc code = returned.error().code;
+    const bool gone = code == Errc::netns_gone || code == Errc::not_a_netns;
+    events_.add({.type = gone ? EventType::slave_removed : EventType::slave_waiting,
+                 .slave = slave.id,
+                 .name = slave.name.str(),
+                 .master = port.name.str(),
+                 .detail = returned.error().message});
+    if (!gone) left.slaves.push_back(slave);
+  }
+  if (!port.kept && state_.slots(master.ifindex) == 0 && left.slaves.empty()) {
+    Plan plan{.changes = {DropPort{master.ifindex}}, .durable = false};
+    if (auto done = carry_out(plan); !done) troubles_.push_back(std::move(done.error()));
+  }
+  return left;
+}
+
+Result<void> Controller::return_slave(const SavedSlave& slave, MasterLink master) {
+  Netns netns;
+  if (!slave.place.in_host) {
+    if (slave.place.netns.empty()) {
+      return fail(Errc::netns_gone, "its network namespace had no name to find it by after the reboot");
+    }
+    const auto found = links_.find_netns(slave.place.netns);
+    if (!found) return std::unexpected(found.error());
+    netns = *found;
+  }
+  master.reserved.clear();  // an address that it had, it has
+  const auto mtu = std::min(slave.mtu, master.mtu);
+  auto plan = ipvlanx::plan(state_, AddSlave{.master = std::move(master),
+                                             .name = slave.name,
+                                             .netns = netns,
+                                             .mtu = mtu,
+                                             .addr_policy = slave.addr_policy,
+                                             .max_addresses = slave.max_addresses,
+                                             .addresses = slave.addresses,
+                                             .id = slave.id,
+                                             .up = slave.up});
+  if (!plan) return std::unexpected(plan.error());
+  plan->durable = false;
+  return carry_out(*plan);
+}
+
+Result<void> Controller::forget_waiting(const IfName& master) {
+  auto before = file_->known().waiting;
+  auto rest = before;
+  const auto forgotten =
+      std::erase_if(rest, [&](const WaitingPort& waiting) { return waiting.port.name == master; });
+  if (forgotten == 0) return fail(Errc::no_such_port, fmt::format("'{}' is no port", master.str()));
+  file_->set_waiting(std::move(rest), state_.last_id());
+  if (auto written = file_->write_snapshot(); !written) {
+    file_->set_waiting(std::move(before), state_.last_id());
+    return written;
+  }
+  state_.reserve_ids(file_->known().waiting_ids());
   return {};
 }
 

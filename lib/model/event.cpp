@@ -25,6 +25,12 @@ std::string_view to_string(EventType type) {
       return "address-refused";
     case EventType::resync:
       return "resync";
+    case EventType::state_refused:
+      return "state-refused";
+    case EventType::port_waiting:
+      return "port-waiting";
+    case EventType::slave_waiting:
+      return "slave-waiting";
   }
   return "resync";
 }

@@ -364,14 +364,14 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
   const std::uint32_t mtu = command.mtu.value_or(link.mtu);
   if (auto may = may_set_mtu(mtu, link.mtu); !may) return std::unexpected(may.error());
 
-  const auto id = state.free_id();
+  const auto id = command.id ? command.id : state.free_id();
   if (!id) return fail(Errc::map_full, fmt::format("all {} slave ids are in use", kMaxSlaveId));
   Slave slave{.id = *id,
               .master = link.ifindex,
               .name = command.name,
               .mac = link.mac,
               .mtu = mtu,
-              .up = !command.addresses.empty(),
+              .up = command.up.value_or(!command.addresses.empty()),
               .slot = state.free_slot(link.ifindex),
               .addr_policy = command.addr_policy,
               .max_addresses = command.max_addresses};
@@ -426,7 +426,7 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
   if (command.max_addresses) after.max_addresses = *command.max_addresses;
   const Place& place = before.ends.container_end;
   const bool moves = command.netns && *command.netns != place.netns;
-  if (moves || after.addr_policy == AddrPolicy::static_) after.addresses.erase(Origin::learnt);
+  if (moves || command.addr_policy == AddrPolicy::static_) after.addresses.erase(Origin::learnt);
   // As with the kernel's ipvlan, it arrives down unless told otherwise.
   after.up = command.up.value_or(before.up && !moves);
 
@@ -585,7 +585,11 @@ Result<Plan> plan_one(const State& state, const DeletePort& command) {
 Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   const Port* before = state.port(command.master);
   if (!before) return Plan{.durable = false};
-  if (!command.link && !command.moved) return end_of_port(state, *before, "its master is gone");
+  if (!command.link && !command.moved) {
+    Plan plan = end_of_port(state, *before, "its master is gone");
+    plan.durable = false;
+    return plan;
+  }
 
   Port after = *before;
   if (command.link) {
@@ -601,6 +605,7 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   if (after == *before) return Plan{.durable = false};
 
   Plan plan = whole_port(state, before, after);
+  plan.durable = false;
   if (is_away(after.master)) {
     plan.events.back().detail = "its master is not in the host's network namespace: the port waits for it";
   }
@@ -672,6 +677,7 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
   const Slave& before = **found;
   if (!command.link) {
     Plan plan = removal(state, before);
+    plan.durable = false;
     plan.events.back().detail = "its interface is gone";
     return plan;
   }

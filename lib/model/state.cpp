@@ -117,7 +117,7 @@ IfIndex State::free_away() const {
 std::optional<SlaveId> State::free_id() const {
   for (std::uint32_t tried = 0, id = number(last_id_); tried < kMaxSlaveId; ++tried) {
     id = id % kMaxSlaveId + 1;
-    if (!slave(SlaveId{id})) return SlaveId{id};
+    if (!slave(SlaveId{id}) && !reserved_ids_.contains(SlaveId{id})) return SlaveId{id};
   }
   return std::nullopt;
 }

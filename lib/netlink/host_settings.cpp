@@ -10,6 +10,7 @@
 #include <memory>
 #include <tuple>
 
+#include "ipvlanx/base/boot_id.h"
 #include "ipvlanx/base/files.h"
 #include "link_changes.h"
 #include "link_facts.h"
@@ -25,14 +26,6 @@ const Sysctl kForwardIpv6Everywhere{Family::ipv6, kEverywhere, "forwarding"};
 constexpr Family kOfNoFamily{};
 Sysctl all_multicast(IfIndex master) {
   return {kOfNoFamily, master, "allmulti"};
-}
-
-Result<std::string> read_boot_id() {
-  const std::string path = "/proc/sys/kernel/random/boot_id";
-  std::ifstream file{path};
-  std::string id;
-  if (!std::getline(file, id)) return kernel_error(path, errno);
-  return id;
 }
 
 // 6.17: forwards from one interface, and changes nothing else about it.
@@ -78,7 +71,7 @@ std::vector<IfIndex> all_interfaces() {
 }  // namespace
 
 Result<void> HostSettings::open() {
-  auto boot_id = read_boot_id();
+  auto boot_id = ipvlanx::boot_id();
   if (!boot_id) return std::unexpected(boot_id.error());
   boot_id_ = *std::move(boot_id);
   std::ifstream file{record_};

@@ -110,6 +110,7 @@ class Daemon:
         self.pin_root = f"/sys/fs/bpf/ipvlanx-test-{secrets.token_hex(4)}"
         self.maps = Maps(self.pin_root)
         self.log = Path(self.folder, "log")
+        self.options: tuple[str, ...] = ()
         self._process: subprocess.Popen | None = None
 
     # --------------------------------------------------------------------- process
@@ -120,6 +121,7 @@ class Daemon:
             *("--socket", self.socket),
             *("--pin-root", self.pin_root),
             *("--state-dir", f"{self.folder}/state"),
+            *self.options,
             *options,
         ]
 

@@ -49,7 +49,10 @@ def everything(net: Topology) -> dict[str, Any]:
         "tables": net.maps.tables(),
         "slaves": net.daemon.get("/v1/slaves"),
         "ports": net.daemon.get("/v1/ports"),
-        "state": Path(net.daemon.folder, "state", "state.json").read_text(),
+        "state": [
+            Path(net.daemon.folder, "state", name).read_text()
+            for name in ("state.json", "state.journal")
+        ],
     }
 
 

@@ -21,7 +21,7 @@ void check_all_or_nothing(World& world, Seam& seam, Request request) {
     const auto links = world.links.pairs;
     const auto tables = world.datapath.held;
     const auto slaves = world.controller.state().slaves();
-    const auto file = content(world.state_path);
+    const auto file = content(world.state_path) + content(world.folder.file("state.journal"));
     seam.fail_on(n);
     const bool done = request(world.controller);
     seam.fail_on(0);
@@ -33,7 +33,7 @@ void check_all_or_nothing(World& world, Seam& seam, Request request) {
     CHECK(links == world.links.pairs);
     CHECK(tables == world.datapath.held);
     CHECK(slaves == world.controller.state().slaves());
-    CHECK(file == content(world.state_path));
+    CHECK(file == content(world.state_path) + content(world.folder.file("state.journal")));
   }
   FAIL("the request never gets through");
 }
@@ -60,17 +60,6 @@ TEST_CASE("a new slave, all or nothing") {
     check_all_or_nothing(world, world.datapath, request);
     CHECK(world.datapath.held.addresses.size() == 2);
   }
-}
-
-TEST_CASE("a state file that cannot be written undoes the request") {
-  World world;
-  std::filesystem::create_directory(world.state_path + ".new");
-  const auto id =
-      world.controller.add_slave({.master = if_name("m0"), .name = if_name("web0"), .mode = Mode::l2});
-  REQUIRE_FALSE(id);
-  CHECK(id.error().message.starts_with(world.state_path));
-  CHECK(world.links.pairs.empty());
-  CHECK(world.datapath.held == Tables{});
 }
 
 TEST_CASE("a deletion that fails leaves the slave working") {
@@ -385,17 +374,283 @@ TEST_CASE("a conflict does not change hands by a restart") {
   CHECK(world.datapath.held.addresses.begin()->second.slave == db);
 }
 
-TEST_CASE("a state file that cannot be understood stops the start, untouched") {
-  for (const char* text : {"{", "[]", R"({"version": 2})", R"({"version": 1})",
-                           R"({"version":1,"last_id":1,"ports":[],"slaves":[{"id":"x"}]})"}) {
-    World world;
+TEST_CASE("a state that cannot be written undoes the request") {
+  World world;
+  const SlaveId id = world.add("web0", {prefix("10.0.0.5/24")});
+  const auto pairs = world.links.pairs;
+  const Tables tables = world.datapath.held;
+  std::filesystem::create_directory(world.state_path + ".new");
+  Controller blocked{world.links, world.datapath, world.state_path};
+  REQUIRE(blocked.start());  // a full disk costs changes, not what is there
+  const auto check_untouched = [&](const Error& error) {
+    CHECK(error.message.starts_with(world.state_path));
+    CHECK(world.links.pairs == pairs);
+    CHECK(world.datapath.held == tables);
+    CHECK(blocked.state().slaves().size() == 1);
+  };
+  const auto added =
+      blocked.add_slave({.master = if_name("m0"), .name = if_name("db0"), .netns = "ns0", .mode = Mode::l2});
+  REQUIRE_FALSE(added);
+  check_untouched(added.error());
+  // Interfaces that are gone would stay gone: this is asked before.
+  const auto deleted = blocked.delete_slave(id);
+  REQUIRE_FALSE(deleted);
+  check_untouched(deleted.error());
+  const auto ended = blocked.delete_port(if_name("m0"));
+  REQUIRE_FALSE(ended);
+  check_untouched(ended.error());
+
+  std::filesystem::remove(world.state_path + ".new");
+  CHECK(blocked.delete_slave(id));
+}
+
+TEST_CASE("a state file that cannot be understood is kept aside, and what steers goes on") {
+  World world;
+  const SlaveId web = world.add("web0", {prefix("10.0.0.5/24")});
+  const SlaveId down = world.add("down0");
+  world.end_of(web).addresses.push_back(prefix("10.0.0.6/24"));
+  CHECK(world.notice(web).empty());
+  CHECK(world.datapath.held.addresses.size() == 2);
+  const auto tables = world.datapath.held;
+  const auto pairs = world.links.pairs;
+  int n = 0;
+  for (
+      const char* text :
+      {"", "{", "[]", R"({"version": 99})", R"({"version": 2})",
+       R"({"version":2,"boot":"b","journal":1,"last_id":1,"ports":[],"waiting":[],"slaves":[{"id":"x"}]})"}) {
+    INFO(text);
     std::ofstream{world.state_path} << text;
     Controller next{world.links, world.datapath, world.state_path};
-    const auto started = next.start();
-    REQUIRE_FALSE(started);
-    CHECK(started.error().message.starts_with(world.state_path));
-    CHECK(content(world.state_path) == text);
+    REQUIRE(next.start());
+    CHECK(content(world.folder.file("state.json.refused-" + std::to_string(++n))) == text);
+    CHECK(world.datapath.held == tables);
+    CHECK(world.links.pairs == pairs);
+    const auto events = next.events().since(next.events().last_seq() - 1);
+    REQUIRE(events);
+    const Event& event = events->front().event;
+    CHECK(event.type == EventType::state_refused);
+    CHECK(event.detail.find("refused-" + std::to_string(n)) != event.detail.npos);
+
+    const Slave& slave = *next.state().slave(web);
+    CHECK(slave.addr_policy == AddrPolicy::static_);
+    CHECK(slave.addresses == AddressList{Address{prefix("10.0.0.5/24"), Origin::api},
+                                         Address{prefix("10.0.0.6/24"), Origin::api}});
+    CHECK(next.state().slave(down)->addresses.empty());
+    CHECK(next.state().free_id() == SlaveId{3});
+    // A tenant gains nothing.
+    world.end_of(web).addresses.push_back(prefix("10.0.0.7/24"));
+    CHECK(next.follow({.lost = true}).empty());
+    CHECK(world.datapath.held == tables);
+    world.end_of(web).addresses.pop_back();
   }
+  // What was made of it is the state now.
+  Controller next{world.links, world.datapath, world.state_path};
+  const auto last = world.controller.events().last_seq();
+  REQUIRE(next.start());
+  CHECK(next.events().last_seq() == last + static_cast<std::uint64_t>(2 * n));  // refused, resync
+  CHECK(world.datapath.held == tables);
+}
+
+TEST_CASE("without a state, a learnt address gets no route of the host's") {
+  World world;
+  const auto id = world.controller.add_slave({.master = if_name("m0"),
+                                              .name = if_name("web0"),
+                                              .netns = "ns0",
+                                              .mode = Mode::l3,
+                                              .addresses = {prefix("10.0.0.5/24")}});
+  REQUIRE(id);
+  world.end_of(*id).addresses.push_back(prefix("8.8.8.8/32"));
+  CHECK(world.notice(*id).empty());
+  const auto routes = world.links.host_routes;
+  CHECK(routes.size() == 1);
+  const Tables tables = world.datapath.held;
+  CHECK(tables.addresses.size() == 2);
+  std::filesystem::remove(world.state_path);
+  for (int start = 0; start < 2; ++start) {  // the second time by the file
+    Controller next{world.links, world.datapath, world.state_path};
+    REQUIRE(next.start());
+    CHECK(world.links.host_routes == routes);
+    CHECK(world.datapath.held == tables);
+    // Nor does another change take it away.
+    REQUIRE(next.change_slave(*id, {.max_addresses = 65u + static_cast<std::uint32_t>(start)}));
+    CHECK(world.datapath.held == tables);
+  }
+}
+
+TEST_CASE("a daemon that was killed while it made a slave leaves nothing of it") {
+  World world;
+  world.add("web0", {prefix("10.0.0.5/24")});
+  const auto pairs = world.links.pairs;
+  REQUIRE(world.links.create({.slave = SlaveId{2}, .name = if_name("half0"), .netns = Nsid{1}}));
+  Controller next{world.links, world.datapath, world.state_path};
+  REQUIRE(next.start());
+  CHECK(world.links.pairs == pairs);
+  CHECK(next.add_slave({.master = if_name("m0"), .name = if_name("half0"), .netns = "ns0"}) == SlaveId{2});
+}
+
+// ---------------------------------------------------------------------- reboot
+
+namespace {
+
+// The machine was off: of the kernel's nothing is left, masters have other numbers.
+void reboot(World& world) {
+  world.links.pairs.clear();
+  world.links.ids.clear();
+  world.links.tuned.clear();
+  world.links.host_routes.clear();
+  world.links.routed.clear();
+  world.datapath.held = {};
+  for (auto& [name, link] : world.links.masters) link.ifindex = IfIndex{number(link.ifindex) + 10};
+}
+
+// What matters of a slave, without numbers.
+struct Known {
+  SlaveId id;
+  std::string name, netns;
+  std::uint32_t mtu;
+  bool up;
+  AddrPolicy policy;
+  std::uint32_t max_addresses;
+  AddressList addresses;
+  bool operator==(const Known&) const = default;
+};
+
+std::vector<Known> known(Controller& controller) {
+  std::vector<Known> slaves;
+  for (const auto& [id, slave] : controller.state().slaves()) {
+    slaves.push_back({id, slave.name.str(), controller.netns_name(slave).value_or(""), slave.mtu, slave.up,
+                      slave.addr_policy, slave.max_addresses, slave.addresses});
+  }
+  return slaves;
+}
+
+std::vector<EventType> types_since(Controller& controller, std::uint64_t since) {
+  std::vector<EventType> types;
+  const auto events = controller.events().since(since);
+  REQUIRE(events);
+  for (const LoggedEvent& logged : *events) types.push_back(logged.event.type);
+  return types;
+}
+
+}  // namespace
+
+TEST_CASE("after a reboot slaves are made again") {
+  World world;
+  const SlaveId web = world.add("web0", {prefix("10.0.0.5/24"), prefix("2001:db8::5/64")});
+  REQUIRE(world.controller.change_slave(web, {.mtu = 1400, .max_addresses = 7}));
+  const auto here = world.controller.add_slave({.master = if_name("m0"),
+                                                .name = if_name("here0"),
+                                                .addr_policy = AddrPolicy::static_,
+                                                .addresses = {prefix("10.0.0.6/24")}});
+  REQUIRE(here);
+  const SlaveId gone = world.add("gone0", {prefix("10.0.0.7/24")});
+  REQUIRE(world.controller.delete_slave(world.add("last0")));
+  // By plain `ip`: renamed, moved, set up, and given an address that only the tenant wants.
+  const SlaveId moved = world.add("moved0");
+  world.end_of(moved).place.netns = Nsid{2};
+  world.end_of(moved).name = if_name("eth0");
+  world.end_of(moved).up = true;
+  world.end_of(moved).addresses = {prefix("10.0.0.8/24")};
+  const IfIndex host_end = world.controller.state().slave(moved)->ends.host_end;
+  CHECK(world.controller.follow({.places = {{std::nullopt, host_end}}}).empty());
+  REQUIRE(world.controller.change_port(if_name("m0"), {.flag = Flag::private_, .strict_private = true}));
+  world.links.namespaces.emplace("doomed", Nsid{3});
+  REQUIRE(world.controller.change_slave(gone, {.netns = "doomed"}));
+
+  std::vector<Known> before = known(world.controller);
+  std::erase_if(before, [&](const Known& slave) { return slave.id == gone; });
+  before.back().addresses = {};
+  world.links.namespaces.erase("doomed");
+  reboot(world);
+
+  for (const char* boot : {"second", "second", "third"}) {
+    INFO(boot);
+    Controller next{world.links, world.datapath, world.state_path, boot};
+    REQUIRE(next.start());
+    CHECK(known(next) == before);
+    const Port& port = *next.state().port_named("m0");
+    CHECK(port.flag == Flag::private_);
+    CHECK(port.strict_private);
+    CHECK(world.datapath.held == tables_of(next.state()));
+    CHECK(world.datapath.held.addresses.size() == 3);
+    CHECK(world.links.pairs.size() == 3);
+    CHECK(next.state().free_id() == SlaveId{6});
+    const auto& web_link = world.links.pairs.at(next.state().slave(web)->ends.host_end);
+    CHECK(web_link.addresses.size() == 2);
+    CHECK(web_link.mac == m0().mac);
+  }
+}
+
+TEST_CASE("after a reboot a port waits for its master") {
+  World world;
+  const SlaveId web = world.add("web0", {prefix("10.0.0.5/24")});
+  REQUIRE(world.controller.change_port(if_name("m0"), {.flag = Flag::vepa}));
+  const auto before = known(world.controller);
+  reboot(world);
+  const auto masters = std::exchange(world.links.masters, {});
+  const auto last = world.controller.events().last_seq();
+  std::optional<Controller> next;
+  for (int start = 0; start < 2; ++start) {  // it still waits
+    next.emplace(world.links, world.datapath, world.state_path, "second");
+    REQUIRE(next->start());
+    CHECK(known(*next) == before);
+    CHECK(is_away(next->state().slave(web)->master));
+    CHECK(world.datapath.held == Tables{});
+    if (start == 0) CHECK(std::ranges::count(types_since(*next, last), EventType::port_waiting) == 1);
+  }
+
+  SECTION("and serves its slaves when it appears") {
+    world.links.masters = masters;
+    world.links.masters.at("m0").mac.bytes[5] = 7;
+    const IfIndex master = masters.at("m0").ifindex;
+    CHECK(next->follow({.places = {{std::nullopt, master}}}).empty());
+    CHECK(known(*next) == before);
+    CHECK(next->state().port(master)->flag == Flag::vepa);
+    CHECK(world.datapath.held == tables_of(next->state()));
+    CHECK(world.datapath.held.addresses.size() == 1);
+    CHECK(world.links.pairs.at(next->state().slave(web)->ends.host_end).mac.bytes[5] == 7);
+    Controller again{world.links, world.datapath, world.state_path, "second"};
+    REQUIRE(again.start());
+    CHECK(known(again) == before);
+    CHECK(world.datapath.held == tables_of(again.state()));
+  }
+  SECTION("unless it is deleted") {
+    CHECK(next->delete_port(if_name("m0")));
+    CHECK(next->delete_port(if_name("m0")).error().code == Errc::no_such_port);
+    world.links.masters = masters;
+    CHECK(next->follow({.lost = true}).empty());
+    CHECK(next->state().ports().empty());
+    CHECK(world.links.pairs.empty());
+  }
+}
+
+TEST_CASE("no new slave gets the id of one that waits") {
+  State state;
+  state.set_last_id(SlaveId{kMaxSlaveId - 1});
+  state.reserve_ids({SlaveId{kMaxSlaveId}, SlaveId{1}});
+  CHECK(state.free_id() == SlaveId{2});
+}
+
+TEST_CASE("a slave that cannot be made again waits for the next start") {
+  World world;
+  const SlaveId web = world.add("web0", {prefix("10.0.0.5/24")});
+  reboot(world);
+  const auto taken = world.links.create({.slave = SlaveId{99}, .name = if_name("web0"), .netns = Nsid{1}});
+  REQUIRE(taken);
+  world.links.ids.clear();  // somebody else's
+  Controller next{world.links, world.datapath, world.state_path, "second"};
+  const auto last = world.controller.events().last_seq();
+  REQUIRE(next.start());
+  CHECK(types_since(next, last) == std::vector{EventType::slave_waiting});
+  CHECK(world.datapath.held == Tables{});
+  CHECK(next.follow({.lost = true}).empty());
+  CHECK(next.state().slaves().empty());
+
+  world.links.pairs.clear();
+  Controller again{world.links, world.datapath, world.state_path, "second"};
+  REQUIRE(again.start());
+  CHECK(again.state().slave(web)->up);
+  CHECK(world.datapath.held.addresses.size() == 1);
 }
 
 TEST_CASE("event numbers go on across restarts, and old ones are gone") {

@@ -24,7 +24,7 @@ ipvlanx_test_packages=(
   python3 python3-pytest python3-scapy
   avahi-daemon avahi-utils dbus-daemon dnsmasq-base ethtool iputils-arping isc-dhcp-client keepalived
   ndisc6 procps radvd udhcpc
-  conntrack iptables nftables python3-pyftpdlib traceroute
+  conntrack iptables nftables python3-pyftpdlib strace traceroute
   systemd systemd-container udev
 )
 

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "ipvlanx/api/requests.h"
+#include "ipvlanx/base/boot_id.h"
 #include "ipvlanx/control/event_log.h"
 #include "ipvlanx/datapath/datapath.h"
 #include "ipvlanx/model/announcements.h"
@@ -16,17 +18,27 @@
 
 namespace ipvlanx {
 
+struct Restored;
+struct SavedPlace;
+struct SavedPort;
+struct SavedSlave;
+struct WaitingPort;
+class StateFile;
+
 // Owns the state; borrows the two seams. Not thread-safe: the daemon's loop owns
 // it. Every change is all or nothing: on an error the kernel's interfaces, the data
 // path and the state are as before.
 class Controller {
  public:
-  // `state_path`: the desired state's file, read by start() and rewritten after
-  // each change.
-  Controller(Links& links, Datapath& datapath, std::string state_path);
+  // `state_path`: the desired state's file, read by start(); a journal is beside it, which
+  // each change is appended to. `boot`: when it is another one than the file's, interfaces
+  // are made again.
+  Controller(Links& links, Datapath& datapath, std::string state_path, std::string boot = boot_id().value_or(""));
+  ~Controller();
 
   // Reads the desired state, finds its slaves in the kernel, and makes the data
-  // path's tables say so. Slaves that are gone are dropped with an event.
+  // path's tables say so. Slaves that are gone are dropped with an event; ports whose
+  // masters are not there wait for them.
   Result<void> start();
 
   Result<SlaveId> add_slave(const api::NewSlave& request);
@@ -58,6 +70,17 @@ class Controller {
  private:
   Result<SlaveId> run(const Command& command);
   Result<void> carry_out(Plan& plan);
+  Result<void> remember(const Plan& plan);
+  void restore_on_disk(const Plan& plan);
+  SavedPlace saved_place(const Slave& slave);
+  SavedPlace place_now(const Slave& slave, const SavedPlace& last);
+  SavedPlace place_in(Nsid netns);
+  void start_file(const Restored& restored);
+  void return_ports();
+  MasterLink master_of(const SavedPort& port);
+  WaitingPort return_port(const WaitingPort& waiting);
+  Result<void> return_slave(const SavedSlave& slave, MasterLink master);
+  Result<void> forget_waiting(const IfName& master);
   Result<void> perform(const Step& step, Plan& plan);
   template <class Row>
   Result<void> write(const Row& row) {
@@ -72,7 +95,7 @@ class Controller {
   Result<void> write(const RouteRow& row) { return links_.write(row); }
   Result<void> erase(const RouteRow& row) { return links_.erase(row); }
   Result<void> move(const step::Move& move, Plan& plan);
-  Result<void> commit(Plan& plan, const State& next);
+  Result<void> commit(Plan& plan);
   void attempt(const Step& step, Plan& plan);
   void undo(Plan& plan, std::size_t failed);
   void queue_announcements(const std::vector<Step>& steps, const std::vector<Announcement>& news);
@@ -91,6 +114,7 @@ class Controller {
   Links& links_;
   Datapath& datapath_;
   std::string state_path_;
+  std::unique_ptr<StateFile> file_;
   State state_;
   Relay relay_;
   EventLog events_;

@@ -20,6 +20,9 @@ enum class EventType {
   address_conflict,  // another slave of the port owns it: that one keeps the traffic
   address_refused,   // reserved for the host, or more than the slave may have
   resync,            // netlink messages were lost: everything was read anew
+  state_refused,     // the state file could not be understood; it is kept aside
+  port_waiting,      // its master is not there yet
+  slave_waiting,     // it could not be made again
 };
 std::string_view to_string(EventType type);
 

@@ -59,6 +59,9 @@ struct AddSlave {
   AddrPolicy addr_policy = AddrPolicy::learn;
   std::uint32_t max_addresses = kDefaultMaxAddresses;
   std::vector<Prefix> addresses = {};  // where there are any, the slave is brought up
+  // Of a slave that returns after a reboot: as it was.
+  std::optional<SlaveId> id = {};
+  std::optional<bool> up = {};
 };
 
 struct ChangeSlave {
@@ -269,7 +272,8 @@ struct Plan {
   std::vector<Announcement> announcements = {};
   // The slave the command is about.
   SlaveId slave{};
-  // Whether the desired state on disk changes.
+  // Whether it is undone when the desired state's file cannot be written. What the kernel
+  // did by itself cannot be: that is followed in any case.
   bool durable = true;
 };
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ipvlanx/model/address_list.h"
@@ -120,6 +121,8 @@ class State {
   std::optional<SlaveId> free_id() const;
   SlaveId last_id() const { return last_id_; }
   void set_last_id(SlaveId id) { last_id_ = id; }
+  // Of slaves that are not here yet: no new slave gets one of them.
+  void reserve_ids(std::set<SlaveId> ids) { reserved_ids_ = std::move(ids); }
 
   void put(Port port);
   void put(Slave slave);  // one that is there stays on its master
@@ -147,6 +150,7 @@ class State {
   std::map<IfIndex, SlaveId> by_host_end_;
   std::unordered_map<AddressKey, std::vector<SlaveId>> claims_;
   SlaveId last_id_{};
+  std::set<SlaveId> reserved_ids_;
 };
 
 }  // namespace ipvlanx
