@@ -572,7 +572,6 @@ TEST_CASE("a port whose master moves to another namespace waits for it") {
 
   SECTION("nothing is lost, nothing is steered, nobody has a carrier") {
     CHECK(is_away(port.master));
-    CHECK(leave.durable);
     CHECK(away.ports().size() == 1);
     CHECK(away.slaves_of(port.master).size() == 2);
     CHECK(away.slave(kWeb)->addresses.size() == 1);
