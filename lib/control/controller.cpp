@@ -20,6 +20,24 @@ struct Overloaded : Fs... {
   using Fs::operator()...;
 };
 
+Change inverse(const State& state, const Change& change) {
+  const auto of_port = [&](IfIndex master) -> Change {
+    const Port* port = state.port(master);
+    return port ? Change{*port} : DropPort{master};
+  };
+  const auto of_slave = [&](SlaveId id) -> Change {
+    const Slave* slave = state.slave(id);
+    return slave ? Change{*slave} : DropSlave{id};
+  };
+  return std::visit(Overloaded{
+                        [&](const Port& port) { return of_port(port.master); },
+                        [&](const DropPort& drop) { return of_port(drop.master); },
+                        [&](const Slave& slave) { return of_slave(slave.id); },
+                        [&](const DropSlave& drop) { return of_slave(drop.id); },
+                    },
+                    change);
+}
+
 Result<void> whether(const Result<SlaveId>& done) {
   if (!done) return std::unexpected(done.error());
   return {};
@@ -207,18 +225,12 @@ Result<void> Controller::remember(const Plan& plan) {
   return {};
 }
 
-// After all as before: what ends something has been there.
+// After all as before.
 void Controller::restore_on_disk(const Plan& plan) {
   Plan before{.durable = false};
   // In the other order: a port comes before its slaves.
   for (const Change& change : std::views::reverse(plan.changes)) {
-    std::visit(Overloaded{
-                   [&](const Port& port) { before.changes.emplace_back(*state_.port(port.master)); },
-                   [&](const DropPort& drop) { before.changes.emplace_back(*state_.port(drop.master)); },
-                   [&](const Slave& slave) { before.changes.emplace_back(*state_.slave(slave.id)); },
-                   [&](const DropSlave& drop) { before.changes.emplace_back(*state_.slave(drop.id)); },
-               },
-               change);
+    before.changes.push_back(inverse(state_, change));
   }
   std::ignore = remember(before);
 }
