@@ -152,8 +152,8 @@ std::vector<WaitingPort> all_waiting(const SavedState& saved) {
   return waiting;
 }
 
-// Interfaces of slaves that nobody was told of: the daemon before us was killed while it
-// made them.
+// Interfaces of slaves that nobody was told of: the daemon before us was killed while it made
+// slaves again after a reboot, which is on disk when all are there.
 std::vector<IfIndex> unknown_host_ends(const State& state, const Found& found) {
   std::vector<IfIndex> unknown;
   for (const auto& [id, host_end] : found.host_ends) {

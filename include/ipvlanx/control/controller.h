@@ -33,7 +33,8 @@ class Controller {
   // `state_path`: the desired state's file, read by start(); a journal is beside it, which
   // each change is appended to. `boot`: when it is another one than the file's, interfaces
   // are made again.
-  Controller(Links& links, Datapath& datapath, std::string state_path, std::string boot = boot_id().value_or(""));
+  Controller(Links& links, Datapath& datapath, std::string state_path,
+             std::string boot = boot_id().value_or(""));
   ~Controller();
 
   // Reads the desired state, finds its slaves in the kernel, and makes the data
