@@ -138,6 +138,7 @@ Result<void> StateFile::in_snapshot(const std::vector<Record>& news) {
   if (!written) {
     before.journal = known_.journal;
     known_ = std::move(before);
+    std::ignore = write_snapshot();  // what failed may have been renamed already
   }
   return written;
 }

@@ -89,11 +89,20 @@ def _file(path: str) -> str:
     return Path(path).read_text() if Path(path).exists() else ""
 
 
-def _state(path: str) -> Any:
-    """Without the last id, which the next slave's is one more than."""
-    state = json.loads(_file(path) or "{}")
-    state.pop("last_id", None)
-    return state
+def _state(folder: str) -> dict[str, Any]:
+    """What the files say, without the last id, which the next slave's is one more than."""
+    state = json.loads(_file(f"{folder}/state.json") or '{"ports": [], "slaves": []}')
+    found = {"port": {port["ifindex"]: port for port in state["ports"]},
+             "slave": {slave["id"]: slave for slave in state["slaves"]}}  # fmt: skip
+    lines = [json.loads(line) for line in _file(f"{folder}/state.journal").splitlines()]
+    if lines and lines[0]["journal"] == state["journal"]:
+        for record in [record for line in lines[1:] for record in line["changes"]]:
+            ((kind, value),) = record.items()
+            if kind.startswith("drop_"):
+                found[kind.removeprefix("drop_")].pop(value, None)
+            else:
+                found[kind][value["ifindex" if kind == "port" else "id"]] = value
+    return found
 
 
 def snapshot(net: Topology) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def snapshot(net: Topology) -> dict[str, Any]:
         "pins": net.daemon.pins(),
         "slaves": _slaves(net),
         "ports": net.daemon.get("/v1/ports"),
-        "state.json": _state(f"{folder}/state.json"),
+        "state": _state(folder),
         "host-settings": _file(f"{folder}/host-settings").splitlines()[1:],
     }
 
