@@ -611,10 +611,16 @@ Result<Plan> plan_one(const State& state, const ObserveMaster& command) {
   }
   for (const SlaveId id : state.slaves_of(before->master)) {
     const Slave& slave = *state.slave(id);
-    for (const Place& end : {host_end_of(slave), slave.ends.container_end}) {
-      if (after.mac != before->mac) plan.attempts.emplace_back(step::SetMac{id, end, before->mac, after.mac});
-      // Whatever it was before, as with the kernel's.
-      if (after.mtu != before->mtu) plan.attempts.emplace_back(step::SetMtu{id, end, before->mtu, after.mtu});
+    const Place& container_end = slave.ends.container_end;
+    if (after.mac != before->mac) {
+      for (const Place& end : {host_end_of(slave), container_end}) {
+        plan.attempts.emplace_back(step::SetMac{id, end, before->mac, after.mac});
+      }
+    }
+    // Whatever it was before, as with the kernel's.
+    if (after.mtu != before->mtu) {
+      plan.attempts.emplace_back(set_host_end_mtu(slave, after.mtu));
+      plan.attempts.emplace_back(step::SetMtu{id, container_end, slave.mtu, after.mtu});
     }
     if (after.carrier != before->carrier) {
       plan.attempts.emplace_back(step::SetUp{id, host_end_of(slave), after.carrier});

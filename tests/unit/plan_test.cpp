@@ -531,6 +531,13 @@ TEST_CASE("slaves follow their master: rules 58, 59, 63") {
     CHECK(plan.attempts.size() == 4);
     CHECK(std::get<step::SetMtu>(plan.attempts[3]).after == 1400);
     CHECK(applied(state, plan).port(kM0)->mtu == 1400);
+    link.mtu = 1000;  // the host ends' stays where IPv6 is
+    const auto ends = [](const Plan& plan, std::size_t i) {
+      return std::get<step::SetMtu>(plan.attempts[i]);
+    };
+    const Plan small = must_plan(state, ObserveMaster{kM0, link});
+    CHECK(ends(small, 0).after == 1280);
+    CHECK(ends(small, 1).after == 1000);
   }
   SECTION("without its carrier they have none, and with it their routes come back") {
     const State l3 = with({add_l3("web0", {prefix("10.0.0.5/24")})});
