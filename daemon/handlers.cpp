@@ -215,6 +215,13 @@ Result<Reply> apply_document(const Call& call) {
   return json_reply(200, api::AppliedReply{.created = applied->created, .changed = applied->changed});
 }
 
+Result<Reply> reload_settings(const Call& call) {
+  if (const auto nothing = api::read_nothing(call.body); !nothing) return std::unexpected(nothing.error());
+  const auto change = call.reload();
+  if (!change) return std::unexpected(change.error());
+  return json_reply(200, api::ReloadedReply{.changed = change->at_once, .needs_restart = change->by_restart});
+}
+
 Result<Reply> follow_events(const Call& call) {
   Reply reply{.content_type = "application/x-ndjson", .then = Then::events};
   const auto since = call.query.find("since");

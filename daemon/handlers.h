@@ -3,17 +3,22 @@
 // it said.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "ipvlanx/control/controller.h"
+#include "ipvlanx/settings/settings.h"
 #include "message.h"
 
 namespace ipvlanx::daemon {
 
+using Reload = std::function<Result<SettingsChange>()>;
+
 struct Call {
   Controller& controller;
+  const Reload& reload;
   std::vector<std::string> arguments;               // what stands for the pattern's {…}
   const std::map<std::string, std::string>& query;  // only what the route knows
   const std::string& body;
@@ -41,6 +46,7 @@ Result<Reply> delete_address(const Call& call);
 
 Result<Reply> save_document(const Call& call);
 Result<Reply> apply_document(const Call& call);
+Result<Reply> reload_settings(const Call& call);
 Result<Reply> follow_events(const Call& call);
 
 }  // namespace ipvlanx::daemon

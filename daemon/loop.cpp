@@ -29,12 +29,13 @@ int duplicate(int fd) {
 class Loop::Impl {
  public:
   Impl(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-       EventFeed& feed)
+       EventFeed& feed, std::function<void()> reload)
       : monitor_(monitor),
         controller_(controller),
         routes_(routes),
         feed_(feed),
-        signals_(context_, SIGINT, SIGTERM),
+        reload_(std::move(reload)),
+        signals_(context_, SIGINT, SIGTERM, SIGHUP),
         acceptor_(context_, asio::local::stream_protocol{}, duplicate(listener.fd())),
         notices_(context_, duplicate(monitor.fd())) {
     controller_.on_announcement([this] { announcing_.cancel(); });
@@ -44,7 +45,7 @@ class Loop::Impl {
   }
 
   void run() {
-    start(wait_for_signal());
+    start(follow_signals());
     start(accept_connections());
     start(follow_the_kernel());
     start(announce());
@@ -58,9 +59,13 @@ class Loop::Impl {
     });
   }
 
-  asio::awaitable<void> wait_for_signal() {
+  asio::awaitable<void> follow_signals() {
     ErrorCode error;
-    const int signal = co_await signals_.async_wait(into(error));
+    int signal = co_await signals_.async_wait(into(error));
+    while (signal == SIGHUP) {
+      reload_();
+      signal = co_await signals_.async_wait(into(error));
+    }
     spdlog::info("ends on signal {}", signal);
     acceptor_.close(error);
     notices_.close(error);
@@ -134,6 +139,7 @@ class Loop::Impl {
   Controller& controller_;
   Routes& routes_;
   EventFeed& feed_;
+  std::function<void()> reload_;
 
   asio::io_context context_{1};
   asio::signal_set signals_;
@@ -147,8 +153,8 @@ class Loop::Impl {
 };
 
 Loop::Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-           EventFeed& feed)
-    : impl_(std::make_unique<Impl>(listener, monitor, controller, routes, feed)) {
+           EventFeed& feed, std::function<void()> reload)
+    : impl_(std::make_unique<Impl>(listener, monitor, controller, routes, feed, std::move(reload))) {
 }
 
 Loop::~Loop() = default;

@@ -2,6 +2,7 @@
 // What the daemon waits for, and what ends it.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "event_feed.h"
@@ -18,9 +19,9 @@ class Loop {
  public:
   static constexpr std::size_t kMostSessions = 256;
 
-  // From here on SIGINT and SIGTERM end run() instead of the process.
+  // From here on SIGINT and SIGTERM end run() instead of the process, and SIGHUP calls `reload`.
   Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-       EventFeed& feed);
+       EventFeed& feed, std::function<void()> reload);
   ~Loop();
 
   // Until a signal says so. Every connection is closed then.

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // ipvlanxd: what is opened, in which order, and what happens when it cannot be.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <csignal>
 #include <cstdio>
 
+#include "command_line.h"
 #include "directory.h"
+#include "documents.h"
 #include "event_feed.h"
 #include "ipvlanx/control/controller.h"
 #include "ipvlanx/datapath/bpf_datapath.h"
@@ -15,40 +18,73 @@
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
+#include "reload.h"
 #include "routes.h"
 #include "service.h"
-#include "settings.h"
 
 namespace ipvlanx::daemon {
 
 namespace {
 
-Result<void> run(const Settings& settings) {
+// What `--check-config` says; nothing is started.
+Problems problems_of(const Settings& settings) {
+  Problems problems;
+  for (const std::string& file : settings.documents) {
+    const auto document = read_document_file(file);
+    if (!document) problems.push_back({.sentence = document.error().message});
+  }
+  return problems;
+}
+
+int refuse(const Problems& problems) {
+  for (const Problem& problem : problems) fmt::print(stderr, "{}\n", to_string(problem));
+  return problems.empty() ? 0 : 1;
+}
+
+// What a reload changed, and whoever asked for it.
+Result<SettingsChange> reload(Reloader& reloader) {
+  const Reloading reloading;
+  auto change = reloader.reload();
+  if (!change) {
+    spdlog::error("the settings stay as they were: {}", change.error().message);
+  } else {
+    spdlog::info("settings read again; changed: [{}], needs a restart: [{}]",
+                 fmt::join(change->at_once, ", "), fmt::join(change->by_restart, ", "));
+  }
+  return change;
+}
+
+Result<void> run(const CommandLine& words, const Settings& settings) {
   if (auto made = make_directory(settings.state_dir, 0700); !made) return made;
   auto links = open_kernel_links(settings.state_dir + "/host-settings");
   if (!links) return std::unexpected(links.error());
   auto datapath =
-      open_bpf_datapath({.pin_root = settings.pin_root, .allow_private_bpffs = settings.allow_private_bpffs});
+      open_bpf_datapath({.pin_root = settings.pin_root, .allow_private_bpffs = words.allow_private_bpffs});
   if (!datapath) return std::unexpected(datapath.error());
 
   // Before the controller looks at the slaves, so that no change after that is missed.
   auto monitor = LinkMonitor::open();
   if (!monitor) return std::unexpected(monitor.error());
-  Controller controller{**links, **datapath, settings.state_dir + "/state.json", settings.boot};
+  Controller controller{**links, **datapath, settings.state_dir + "/state.json", words.boot};
   EventFeed feed;
   controller.events().on_event([&feed](const LoggedEvent& event) {
     log_event(event.event);
     feed.publish(event);
   });
   if (auto started = controller.start(); !started) return started;
+  Reloader reloader{words, settings, [&controller](const Settings& settings) {
+                      open_log(settings.log_level, settings.log_format);
+                      controller.set_defaults(settings.defaults);
+                    }};
+  apply_documents(controller, settings.documents);
 
   auto listener = Listener::open(settings.socket);
   if (!listener) return std::unexpected(listener.error());
   if (!listener->has_group()) {
     spdlog::warn("there is no group '{}': '{}' is root's alone", Listener::kGroup, settings.socket);
   }
-  Routes routes{controller};
-  Loop loop{*listener, *monitor, controller, routes, feed};
+  Routes routes{controller, [&reloader] { return reload(reloader); }};
+  Loop loop{*listener, *monitor, controller, routes, feed, [&reloader] { (void)reload(reloader); }};
   announce_ready(settings.socket);
   loop.run();
   return {};
@@ -60,12 +96,16 @@ Result<void> run(const Settings& settings) {
 
 int main(int argc, char** argv) {
   using namespace ipvlanx::daemon;
-  const auto settings = read_settings(argc, argv);
-  if (!settings) return settings.error();
+  const auto words = read_command_line(argc, argv);
+  if (!words) return words.error();
+  const auto settings = read_settings(*words);
+  if (!settings) return refuse(settings.error());
+  if (words->check_config) return refuse(problems_of(*settings));
 
   std::signal(SIGPIPE, SIG_IGN);  // a client that hangs up is an error of its own write only
-  open_log();
-  if (const auto done = run(*settings); !done) {
+  std::signal(SIGHUP, SIG_IGN);   // until the loop can reload
+  open_log(settings->log_level, settings->log_format);
+  if (const auto done = run(*words, *settings); !done) {
     fmt::print(stderr, "ipvlanxd: {}\n", done.error().message);
     return 1;
   }

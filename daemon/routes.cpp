@@ -45,6 +45,7 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/v1/slaves/{id}/addresses/{address}", delete_address},
     {"GET", "/v1/save", save_document},
     {"POST", "/v1/apply", apply_document},
+    {"POST", "/v1/reload", reload_settings},
     {"GET", "/v1/events", follow_events, kEventStart},
 };
 
@@ -115,7 +116,7 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
     if (const auto may = check_access(request); !may) return problem_reply(may.error());
     if (const auto known = check_query(route, *target); !known) return problem_reply(known.error());
 
-    const Call this_call{controller_, std::move(*arguments), target->query, request.body};
+    const Call this_call{controller_, reload_, std::move(*arguments), target->query, request.body};
     if (request.method != "POST" || request.idempotency_key.empty()) return call(route, this_call);
 
     auto past = idempotency_.find(request, now);

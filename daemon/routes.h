@@ -2,6 +2,9 @@
 // Which handler answers a request, and whether this peer may ask for it.
 #pragma once
 
+#include <utility>
+
+#include "handlers.h"
 #include "idempotency.h"
 #include "ipvlanx/control/controller.h"
 #include "message.h"
@@ -11,13 +14,14 @@ namespace ipvlanx::daemon {
 // Borrows the controller. Used on the loop's thread.
 class Routes {
  public:
-  explicit Routes(Controller& controller) : controller_(controller) {}
+  Routes(Controller& controller, Reload reload) : controller_(controller), reload_(std::move(reload)) {}
 
   // Always a reply: an error is a problem document.
   Reply answer(const Request& request, Idempotency::Clock::time_point now = Idempotency::Clock::now());
 
  private:
   Controller& controller_;
+  Reload reload_;
   Idempotency idempotency_;
 };
 

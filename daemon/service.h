@@ -9,4 +9,13 @@ namespace ipvlanx::daemon {
 // READY=1 to systemd, and a line `ready <socket>` on stdout.
 void announce_ready(const std::string& socket);
 
+// Tells systemd that the settings are read, as long as it lives.
+class Reloading {
+ public:
+  Reloading();
+  Reloading(const Reloading&) = delete;
+  Reloading& operator=(const Reloading&) = delete;
+  ~Reloading();
+};
+
 }  // namespace ipvlanx::daemon

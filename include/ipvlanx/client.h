@@ -65,6 +65,9 @@ class Client {
   Result<std::string> save();
   Result<api::AppliedReply> apply(std::string document);
 
+  // The daemon reads its settings again; bad_settings: they stay as they were.
+  Result<api::ReloadedReply> reload();
+
  private:
   class Connection;
   explicit Client(std::unique_ptr<Connection> connection);

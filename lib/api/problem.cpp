@@ -72,6 +72,7 @@ unsigned http_status(Errc code) {
     case Errc::address_reserved:
     case Errc::too_many_addresses:
     case Errc::idempotency_mismatch:
+    case Errc::bad_settings:
       return 422;
     case Errc::map_full:
     case Errc::kernel_refused:

@@ -8,7 +8,7 @@ namespace ipvlanx::api {
 namespace {
 
 constexpr Range kMtu{68, 65535};  // ETH_MIN_MTU, ETH_MAX_MTU
-constexpr Range kMaxAddresses{1, 65536};
+constexpr Range kMaxAddresses{1, kMostMaxAddresses};
 
 }  // namespace
 
@@ -31,8 +31,8 @@ Result<NewSlave> read_new_slave(std::string_view body) {
                   .mode = mode,
                   .flag = flag,
                   .mtu = mtu,
-                  .addr_policy = addr_policy.value_or(AddrPolicy::learn),
-                  .max_addresses = max_addresses.value_or(kDefaultMaxAddresses),
+                  .addr_policy = addr_policy,
+                  .max_addresses = max_addresses,
                   .addresses = std::move(addresses).value_or(std::vector<Prefix>{})};
 }
 
@@ -75,6 +75,11 @@ Result<NewAddress> read_new_address(std::string_view body) {
   const auto address = in.required<Prefix>("address");
   if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
   return NewAddress{*address};
+}
+
+Result<void> read_nothing(std::string_view body) {
+  if (body.empty()) return {};
+  return JsonObject{body}.finish();
 }
 
 }  // namespace ipvlanx::api

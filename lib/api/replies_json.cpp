@@ -137,6 +137,15 @@ void from_json(const json& in, AppliedReply& reply) {
   in.at("changed").get_to(reply.changed);
 }
 
+void to_json(json& out, const ReloadedReply& reply) {
+  out = {{"changed", reply.changed}, {"needs_restart", reply.needs_restart}};
+}
+
+void from_json(const json& in, ReloadedReply& reply) {
+  in.at("changed").get_to(reply.changed);
+  in.at("needs_restart").get_to(reply.needs_restart);
+}
+
 json event_json(const Event& event, std::uint64_t seq, double time) {
   json out{{"seq", seq}, {"time", time}, {"type", to_string(event.type)}};
   if (event.slave) out["slave"] = number(*event.slave);

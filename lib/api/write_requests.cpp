@@ -31,14 +31,13 @@ void put(json& out, const char* key, const std::optional<Word>& word) {
 }  // namespace
 
 std::string write(const NewSlave& request) {
-  json out{{"master", request.master.str()},
-           {"name", request.name.str()},
-           {"addr_policy", to_string(request.addr_policy)},
-           {"max_addresses", request.max_addresses}};
+  json out{{"master", request.master.str()}, {"name", request.name.str()}};
   put(out, "netns", request.netns);
   put(out, "mode", request.mode);
   put(out, "flag", request.flag);
   put(out, "mtu", request.mtu);
+  put(out, "addr_policy", request.addr_policy);
+  put(out, "max_addresses", request.max_addresses);
   if (!request.addresses.empty()) {
     json& addresses = out["addresses"] = json::array();
     for (const Prefix& prefix : request.addresses) addresses.push_back(to_string(prefix));

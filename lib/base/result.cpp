@@ -66,6 +66,8 @@ std::string_view name(Errc code) {
       return "too-many-addresses";
     case Errc::idempotency_mismatch:
       return "idempotency-mismatch";
+    case Errc::bad_settings:
+      return "bad-settings";
     case Errc::map_full:
       return "map-full";
     case Errc::kernel_refused:

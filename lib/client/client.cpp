@@ -255,4 +255,8 @@ Result<api::AppliedReply> Client::apply(std::string document) {
       connection_->ask(question(http::verb::post, "/v1/apply", std::move(document))));
 }
 
+Result<api::ReloadedReply> Client::reload() {
+  return reply<api::ReloadedReply>(connection_->ask(question(http::verb::post, "/v1/reload")));
+}
+
 }  // namespace ipvlanx

@@ -107,9 +107,9 @@ class Application {
                           .name = wanted.name,
                           .netns = wanted.netns,
                           .mtu = wanted.options.mtu,
+                          .addr_policy = wanted.options.addr_policy,
+                          .max_addresses = wanted.options.max_addresses,
                           .addresses = wanted.addresses.value_or(std::vector<Prefix>{})};
-    request.addr_policy = wanted.options.addr_policy.value_or(request.addr_policy);
-    request.max_addresses = wanted.options.max_addresses.value_or(request.max_addresses);
     const auto id = controller_.add_slave(request);
     if (!id) return std::unexpected(id.error());
     ++applied.created;

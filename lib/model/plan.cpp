@@ -340,9 +340,13 @@ Result<const Slave*> find(const State& state, SlaveId id) {
 
 // -------------------------------------------------------------------- commands
 
-Port new_port(const MasterLink& link) {
-  return {
-      .master = link.ifindex, .name = link.name, .mac = link.mac, .mtu = link.mtu, .carrier = link.carrier};
+Port new_port(const MasterLink& link, const Defaults& defaults) {
+  return {.master = link.ifindex,
+          .name = link.name,
+          .mac = link.mac,
+          .mtu = link.mtu,
+          .carrier = link.carrier,
+          .announce = defaults.announce};
 }
 
 Result<Plan> plan_one(const State& state, const AddSlave& command) {
@@ -350,7 +354,7 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
 
   const MasterLink& link = command.master;
   const Port* port_before = state.port(link.ifindex);
-  Port port = port_before ? *port_before : new_port(link);
+  Port port = port_before ? *port_before : new_port(link, state.defaults());
   port.mac = link.mac;
   port.mtu = link.mtu;
   const Mode mode = command.mode.value_or(port.mode);
@@ -373,8 +377,8 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
               .mtu = mtu,
               .up = command.up.value_or(!command.addresses.empty()),
               .slot = state.free_slot(link.ifindex),
-              .addr_policy = command.addr_policy,
-              .max_addresses = command.max_addresses};
+              .addr_policy = command.addr_policy.value_or(state.defaults().addr_policy),
+              .max_addresses = command.max_addresses.value_or(state.defaults().max_addresses)};
 
   std::vector<Step> links{
       step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port), port.carrier}};
@@ -541,7 +545,7 @@ Plan whole_port(const State& state, const Port* before, const Port& after) {
 Result<Plan> plan_one(const State& state, const ChangePort& command) {
   if (auto may = may_be_master(command.master); !may) return std::unexpected(may.error());
   const Port* before = state.port(command.master.ifindex);
-  Port after = before ? *before : new_port(command.master);
+  Port after = before ? *before : new_port(command.master, state.defaults());
   after.mode = command.mode.value_or(after.mode);
   after.flag = command.flag.value_or(after.flag);
   after.strict_private = command.strict_private.value_or(after.strict_private);

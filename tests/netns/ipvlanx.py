@@ -110,7 +110,7 @@ class Daemon:
         self.pin_root = f"/sys/fs/bpf/ipvlanx-test-{secrets.token_hex(4)}"
         self.maps = Maps(self.pin_root)
         self.log = Path(self.folder, "log")
-        self.options: tuple[str, ...] = ()
+        self.options: tuple[str, ...] = ()  # on its command line, too
         self._process: subprocess.Popen | None = None
 
     # --------------------------------------------------------------------- process
@@ -159,6 +159,17 @@ class Daemon:
         self._process.send_signal(signal_number)
         code = self._process.wait(15)
         self._process.stdout.close()
+        return code
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, patience: float = 15) -> int:
+        """The exit status of one that ends by itself."""
+        assert self._process
+        code = self._process.wait(patience)
+        self._process.stdout.close()
+        self._process = None
         return code
 
     def stop(self) -> None:

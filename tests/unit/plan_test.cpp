@@ -101,6 +101,32 @@ TEST_CASE("what may be a master") {
                 "master");
 }
 
+TEST_CASE("what a request does not say is as it is set") {
+  State state;
+  state.set_defaults({.addr_policy = AddrPolicy::static_, .max_addresses = 3, .announce = false});
+  const auto set = plan(state, add_l2("web0"));
+  REQUIRE(set);
+  state = done(state, *set);
+  CHECK(state.slave(kWeb)->addr_policy == AddrPolicy::static_);
+  CHECK(state.slave(kWeb)->max_addresses == 3);
+  CHECK_FALSE(state.port(kM0)->announce);
+
+  AddSlave own = add_l2("db0");
+  own.addr_policy = AddrPolicy::learn;
+  own.max_addresses = 5;
+  const auto said = plan(state, own);
+  REQUIRE(said);
+  const Slave& db = *done(state, *said).slave(said->slave);
+  CHECK(db.addr_policy == AddrPolicy::learn);
+  CHECK(db.max_addresses == 5);
+
+  State without = State{};
+  without.set_defaults({.announce = false});
+  const auto port = plan(without, ChangePort{.master = m0(), .announce = true});
+  REQUIRE(port);
+  CHECK(applied(without, *port).port(kM0)->announce);
+}
+
 TEST_CASE("the port's mode and flag: rule 54") {
   SECTION("a new port is l3 bridge as in the kernel") {
     const State state = with({AddSlave{.master = m0(), .name = if_name("web0")}});

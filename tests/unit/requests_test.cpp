@@ -35,8 +35,8 @@ TEST_CASE("a new slave needs a master and a name; the rest has the kernel's defa
   CHECK_FALSE(slave->mode);
   CHECK_FALSE(slave->flag);
   CHECK_FALSE(slave->mtu);
-  CHECK(slave->addr_policy == AddrPolicy::learn);
-  CHECK(slave->max_addresses == 64);
+  CHECK_FALSE(slave->addr_policy);
+  CHECK_FALSE(slave->max_addresses);
   CHECK(slave->addresses.empty());
 }
 
@@ -50,7 +50,7 @@ TEST_CASE("a new slave with everything") {
   CHECK(slave->flag == Flag::private_);
   CHECK(slave->mtu == 9000u);
   CHECK(slave->addr_policy == AddrPolicy::static_);
-  CHECK(slave->max_addresses == 65536);
+  CHECK(slave->max_addresses == 65536u);
   REQUIRE(slave->addresses.size() == 2);
   CHECK(to_string(slave->addresses[0]) == "10.0.0.5/24");
   CHECK(to_string(slave->addresses[1]) == "2001:db8::5/128");
@@ -142,6 +142,14 @@ TEST_CASE("a new address is one prefix") {
   REQUIRE_FALSE(multicast);
   CHECK(multicast.error().code == Errc::bad_prefix);
   CHECK(multicast.error().field == "address");
+}
+
+TEST_CASE("a request that says all by its path has no fields") {
+  CHECK(read_nothing(""));
+  CHECK(read_nothing(" {} "));
+  REQUIRE_FALSE(read_nothing(R"({"a": 1})"));
+  CHECK(read_nothing(R"({"a": 1})").error().code == Errc::unknown_field);
+  CHECK(read_nothing("[]").error().code == Errc::wrong_type);
 }
 
 TEST_CASE("what a client writes, the server reads as it was meant") {

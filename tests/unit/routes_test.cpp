@@ -66,12 +66,18 @@ class Given {
   Controller& controller() { return controller_; }
   void wait(std::chrono::minutes time) { now_ += time; }
 
+  Result<SettingsChange> reloaded = SettingsChange{};
+  int reloads = 0;
+
  private:
   std::string state_path_ = "/tmp/ipvlanx-routes-test-" + std::to_string(::getpid()) + ".json";
   FakeLinks links_;
   FakeDatapath datapath_;
   Controller controller_{links_, datapath_, state_path_};
-  Routes routes_{controller_};
+  Routes routes_{controller_, [this] {
+                   ++reloads;
+                   return reloaded;
+                 }};
   Idempotency::Clock::time_point now_ = Idempotency::Clock::now();
 };
 
@@ -306,4 +312,20 @@ TEST_CASE("each reader has a queue of its own, and the slow one is cut off") {
   woken = 0;
   feed.publish(event);
   CHECK(woken == 0);
+}
+
+TEST_CASE("settings are read again, and what they changed is said") {
+  Given given;
+  given.reloaded = SettingsChange{.at_once = {"daemon.log-level"}, .by_restart = {"daemon.socket"}};
+  const Reply reply = given.post("/v1/reload", "");
+  CHECK(reply.status == 200);
+  CHECK(body(reply) == json{{"changed", {"daemon.log-level"}}, {"needs_restart", {"daemon.socket"}}});
+  CHECK(given.reloads == 1);
+
+  given.reloaded = fail(Errc::bad_settings, "f:1: no");
+  check_problem(given.post("/v1/reload", "{}"), 422, "bad-settings");
+
+  check_problem(given.post("/v1/reload", R"({"all": true})"), 400, "unknown-field", "all");
+  check_problem(given.answer({.method = "POST", .target = "/v1/reload", .uid = kSomebody}), 403, "forbidden");
+  CHECK(given.reloads == 2);
 }

@@ -74,6 +74,8 @@ struct Apply {
   std::string file;  // "-": stdin
 };
 
+struct Reload {};
+
 // Without the daemon, too.
 struct PurgeAll {
   Purge what;
@@ -82,7 +84,7 @@ struct PurgeAll {
 struct ShowVersion {};
 
 using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
-                             PortSet, PortDel, StatsShow, Save, Apply, Check, PurgeAll, ShowVersion>;
+                             PortSet, PortDel, StatsShow, Save, Apply, Reload, Check, PurgeAll, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -69,11 +69,7 @@ Parsed<Command> link_add(Words words) {
 
   if (!master) return missing("link MASTER");
   if (!name) return missing("NAME");
-  api::NewSlave slave{*master, *name, netns, mode, flag, mtu};
-  if (addr_policy) slave.addr_policy = *addr_policy;
-  if (max_addresses) slave.max_addresses = *max_addresses;
-  slave.addresses = std::move(addresses);
-  return LinkAdd{std::move(slave)};
+  return LinkAdd{{*master, *name, netns, mode, flag, mtu, addr_policy, max_addresses, std::move(addresses)}};
 }
 
 bool changes_anything(const api::SlaveChange& change) {
@@ -224,6 +220,11 @@ Parsed<Command> apply_from(Words words) {
   return Apply{*file};
 }
 
+Parsed<Command> reload(Words words) {
+  if (const auto read = Options{}.read(words); !read) return same(read);
+  return Reload{};
+}
+
 Result<std::string> folder(std::string_view text) {
   if (text.starts_with('/')) return std::string{text};
   return fail(Errc::bad_request, fmt::format("'{}' is no absolute path", text));
@@ -269,6 +270,7 @@ constexpr std::array kRows = {
     CommandRow{"check", "", "check", check},
     CommandRow{"save", "", "save [ FILE ]", save_to},
     CommandRow{"apply", "", "apply FILE", apply_from},
+    CommandRow{"reload", "", "reload", reload},
     CommandRow{"purge", "", "purge [ pin-root DIR ] [ state-dir DIR ]", purge_all},
     CommandRow{"version", "", "version", version},
 };

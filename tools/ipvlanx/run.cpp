@@ -140,6 +140,12 @@ class Runner {
     return fmt::format("created {}, changed {}\n", applied->created, applied->changed);
   }
 
+  Result<std::string> operator()(const Reload&) {
+    const auto reloaded = client_.reload();
+    if (!reloaded) return std::unexpected(reloaded.error());
+    return shown(*reloaded, text::reloaded, json::reloaded);
+  }
+
   Result<std::string> operator()(const Check&) { return check(invocation_).text; }
 
   Result<std::string> operator()(const PurgeAll& command) { return nothing(purge(command.what)); }

@@ -38,6 +38,7 @@ std::string links(const ShownSlaves& slaves);
 std::string addresses(const ShownSlaves& slaves);
 std::string ports(const ShownPorts& ports);
 std::string stats(const ShownSlaves& slaves);
+std::string reloaded(const api::ReloadedReply& reloaded);
 std::string version(const api::VersionReply& version);
 std::string findings(const std::vector<Finding>& findings);
 }  // namespace text
@@ -50,6 +51,7 @@ Json ports(const ShownPorts& ports);
 Json stats(const ShownSlaves& slaves);
 Json version(const api::VersionReply& version);
 Json applied(const api::AppliedReply& applied);
+Json reloaded(const api::ReloadedReply& reloaded);
 Json findings(const std::vector<Finding>& findings);
 }  // namespace json
 

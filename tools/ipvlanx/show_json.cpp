@@ -108,6 +108,10 @@ Json applied(const api::AppliedReply& applied) {
   return {{"created", applied.created}, {"changed", applied.changed}};
 }
 
+Json reloaded(const api::ReloadedReply& reloaded) {
+  return {{"changed", reloaded.changed}, {"needs_restart", reloaded.needs_restart}};
+}
+
 Json findings(const std::vector<Finding>& findings) {
   Json out = Json::array();
   for (const Finding& finding : findings) {

@@ -122,6 +122,13 @@ std::string findings(const std::vector<Finding>& findings) {
   return table({{"CHECK"}, {"STATE"}, {"DETAIL"}}, rows);
 }
 
+std::string reloaded(const api::ReloadedReply& reloaded) {
+  std::string out;
+  for (const auto& key : reloaded.changed) out += fmt::format("changed: {}\n", printable(key));
+  for (const auto& key : reloaded.needs_restart) out += fmt::format("needs a restart: {}\n", printable(key));
+  return out;
+}
+
 std::string version(const api::VersionReply& version) {
   return fmt::format("ipvlanx {}, API {}, kernel {}\n", version.version, version.api, version.kernel);
 }

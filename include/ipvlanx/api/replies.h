@@ -77,6 +77,12 @@ struct AppliedReply {
   std::uint32_t changed = 0;
 };
 
+// Keys of the settings, such as `daemon.log-level`.
+struct ReloadedReply {
+  std::vector<std::string> changed;        // have taken effect
+  std::vector<std::string> needs_restart;  // differ from what the daemon was started with
+};
+
 // netns_name: of the slave's namespace, as Links::netns_name() says it.
 SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std::string> netns_name);
 PortReply port_reply(const State& state, const Port& port);
@@ -91,6 +97,7 @@ void to_json(nlohmann::json& out, const TrafficReply& reply);
 void to_json(nlohmann::json& out, const StatsReply& reply);
 void to_json(nlohmann::json& out, const VersionReply& reply);
 void to_json(nlohmann::json& out, const AppliedReply& reply);
+void to_json(nlohmann::json& out, const ReloadedReply& reply);
 void from_json(const nlohmann::json& in, AddressReply& reply);
 void from_json(const nlohmann::json& in, SlaveReply& reply);
 void from_json(const nlohmann::json& in, PortOptionsReply& reply);
@@ -99,6 +106,7 @@ void from_json(const nlohmann::json& in, TrafficReply& reply);
 void from_json(const nlohmann::json& in, StatsReply& reply);
 void from_json(const nlohmann::json& in, VersionReply& reply);
 void from_json(const nlohmann::json& in, AppliedReply& reply);
+void from_json(const nlohmann::json& in, ReloadedReply& reply);
 
 // One line of GET /v1/events; absent fields are left out.
 nlohmann::json event_json(const Event& event, std::uint64_t seq, double time);

@@ -22,8 +22,8 @@ struct NewSlave {
   std::optional<Mode> mode = {};
   std::optional<Flag> flag = {};
   std::optional<std::uint32_t> mtu = {};
-  AddrPolicy addr_policy = AddrPolicy::learn;
-  std::uint32_t max_addresses = kDefaultMaxAddresses;
+  std::optional<AddrPolicy> addr_policy = {};
+  std::optional<std::uint32_t> max_addresses = {};
   std::vector<Prefix> addresses = {};
 };
 
@@ -55,6 +55,8 @@ Result<NewSlave> read_new_slave(std::string_view body);
 Result<SlaveChange> read_slave_change(std::string_view body);
 Result<PortChange> read_port_change(std::string_view body);
 Result<NewAddress> read_new_address(std::string_view body);
+// Of a POST that says all by its path: no body, or an object without fields.
+Result<void> read_nothing(std::string_view body);
 
 // The same bodies as a client writes them.
 std::string write(const NewSlave& request);

@@ -45,6 +45,7 @@ enum class Errc {
   address_reserved,
   too_many_addresses,
   idempotency_mismatch,
+  bad_settings,
   // 503: the machine refused
   map_full,
   kernel_refused,

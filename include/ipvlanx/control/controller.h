@@ -62,6 +62,9 @@ class Controller {
   // Called when there is something new to announce, at once.
   void on_announcement(std::function<void()> wake) { wake_ = std::move(wake); }
 
+  // Of slaves and ports to come.
+  void set_defaults(const Defaults& defaults) { state_.set_defaults(defaults); }
+
   const State& state() const { return state_; }
   Result<SlaveStats> stats(SlaveId id);
   std::optional<std::string> netns_name(const Slave& slave);

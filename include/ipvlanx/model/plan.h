@@ -56,8 +56,8 @@ struct AddSlave {
   std::optional<Mode> mode = {};
   std::optional<Flag> flag = {};
   std::optional<std::uint32_t> mtu = {};
-  AddrPolicy addr_policy = AddrPolicy::learn;
-  std::uint32_t max_addresses = kDefaultMaxAddresses;
+  std::optional<AddrPolicy> addr_policy = {};
+  std::optional<std::uint32_t> max_addresses = {};
   std::vector<Prefix> addresses = {};  // where there are any, the slave is brought up
   // Of a slave that returns after a reboot: as it was.
   std::optional<SlaveId> id = {};

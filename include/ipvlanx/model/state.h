@@ -17,6 +17,7 @@
 namespace ipvlanx {
 
 inline constexpr std::uint32_t kDefaultMaxAddresses = 64;
+inline constexpr std::uint32_t kMostMaxAddresses = 65536;
 // Of a port that is new, as in the kernel.
 inline constexpr Mode kDefaultMode = Mode::l3;
 inline constexpr Flag kDefaultFlag = Flag::bridge;
@@ -74,6 +75,13 @@ struct Port {
   bool operator==(const Port&) const = default;
 };
 
+// What a new slave or port gets where the request does not say it.
+struct Defaults {
+  AddrPolicy addr_policy = AddrPolicy::learn;
+  std::uint32_t max_addresses = kDefaultMaxAddresses;
+  bool announce = true;
+};
+
 // Which address, on which master.
 struct AddressKey {
   IfIndex master{};
@@ -124,6 +132,9 @@ class State {
   // Of slaves that are not here yet: no new slave gets one of them.
   void reserve_ids(std::set<SlaveId> ids) { reserved_ids_ = std::move(ids); }
 
+  const Defaults& defaults() const { return defaults_; }
+  void set_defaults(const Defaults& defaults) { defaults_ = defaults; }
+
   void put(Port port);
   void put(Slave slave);  // one that is there stays on its master
   void drop(SlaveId id);
@@ -151,6 +162,7 @@ class State {
   std::unordered_map<AddressKey, std::vector<SlaveId>> claims_;
   SlaveId last_id_{};
   std::set<SlaveId> reserved_ids_;
+  Defaults defaults_;
 };
 
 }  // namespace ipvlanx
