@@ -10,6 +10,7 @@
 #include "event_feed.h"
 #include "ipvlanx/api/replies.h"
 #include "ipvlanx/control/apply.h"
+#include "ipvlanx/netlink/host_check.h"
 
 namespace ipvlanx::daemon {
 
@@ -71,17 +72,43 @@ Result<IpAddress> named_address(const Slave& slave, const std::string& text) {
   return prefix->address;
 }
 
+api::VersionReply version() {
+  utsname kernel{};
+  ::uname(&kernel);
+  return {.version = IPVLANX_VERSION, .api = "v1", .kernel = kernel.release};
+}
+
+// Whether the path's {master} may name one at all.
+Result<IfName> named_master(const Call& call) {
+  auto master = IfName::parse(call.arguments[0]);
+  if (!master) return std::unexpected(std::move(master.error()).at("master"));
+  return master;
+}
+
 }  // namespace
 
 Result<Reply> get_version(const Call&) {
-  utsname kernel{};
-  ::uname(&kernel);
-  return json_reply(200,
-                    api::VersionReply{.version = IPVLANX_VERSION, .api = "v1", .kernel = kernel.release});
+  return json_reply(200, version());
 }
 
 Result<Reply> get_health(const Call&) {
   return json_reply(200, {{"status", "ok"}});
+}
+
+Result<Reply> get_check(const Call&) {
+  json findings = json::array();
+  for (const Finding& finding : check_host()) {
+    findings.push_back(api::FindingReply{finding.id, std::string{to_string(finding.state)}, finding.detail});
+  }
+  return json_reply(200, findings);
+}
+
+Result<Reply> get_metrics(const Call& call) {
+  const auto all = call.controller.all_stats();
+  if (!all) return std::unexpected(all.error());
+  return Reply{.status = 200,
+               .content_type = "text/plain; version=0.0.4; charset=utf-8",
+               .body = metrics(version(), call.controller.state(), *all, call.times)};
 }
 
 Result<Reply> list_ports(const Call& call) {
@@ -99,8 +126,8 @@ Result<Reply> get_port(const Call& call) {
 }
 
 Result<Reply> change_port(const Call& call) {
-  const auto master = IfName::parse(call.arguments[0]);
-  if (!master) return std::unexpected(Error{master.error()}.at("master"));
+  const auto master = named_master(call);
+  if (!master) return std::unexpected(master.error());
   const auto request = api::read_port_change(call.body);
   if (!request) return std::unexpected(request.error());
   const auto done = call.controller.change_port(*master, *request);
@@ -109,11 +136,20 @@ Result<Reply> change_port(const Call& call) {
 }
 
 Result<Reply> delete_port(const Call& call) {
-  const auto master = IfName::parse(call.arguments[0]);
-  if (!master) return std::unexpected(Error{master.error()}.at("master"));
+  const auto master = named_master(call);
+  if (!master) return std::unexpected(master.error());
   const auto done = call.controller.delete_port(*master);
   if (!done) return std::unexpected(done.error());
   return no_content();
+}
+
+Result<Reply> flush_port(const Call& call) {
+  const auto master = named_master(call);
+  if (!master) return std::unexpected(master.error());
+  if (auto nothing = api::read_nothing(call.body); !nothing) return std::unexpected(nothing.error());
+  const auto done = call.controller.flush_port(*master);
+  if (!done) return std::unexpected(done.error());
+  return get_port(call);
 }
 
 Result<Reply> list_slaves(const Call& call) {
@@ -177,6 +213,24 @@ Result<Reply> get_slave_stats(const Call& call) {
   return json_reply(
       200,
       api::StatsReply{.rx = traffic_reply(stats->rx), .tx = traffic_reply(stats->tx), .drops = stats->drops});
+}
+
+Result<Reply> get_drops(const Call& call) {
+  auto all = call.controller.all_stats();
+  if (!all) return std::unexpected(all.error());
+  const State& state = call.controller.state();
+  api::DropsReply reply{.host = std::move(all->drops)};
+  for (auto& [id, stats] : all->slaves) {
+    const Slave* slave = state.slave(id);
+    if (!slave || stats.drops.empty()) continue;
+    const Port* port = state.port(slave->master);
+    reply.slaves.push_back({.id = number(id),
+                            .name = slave->name.str(),
+                            .netns = call.controller.netns_name(*slave),
+                            .master = port ? port->name.str() : "",
+                            .drops = std::move(stats.drops)});
+  }
+  return json_reply(200, reply);
 }
 
 Result<Reply> add_address(const Call& call) {

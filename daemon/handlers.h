@@ -11,6 +11,7 @@
 #include "ipvlanx/control/controller.h"
 #include "ipvlanx/settings/settings.h"
 #include "message.h"
+#include "metrics.h"
 
 namespace ipvlanx::daemon {
 
@@ -19,6 +20,7 @@ using Reload = std::function<Result<SettingsChange>()>;
 struct Call {
   Controller& controller;
   const Reload& reload;
+  const RequestTimes& times;
   std::vector<std::string> arguments;               // what stands for the pattern's {…}
   const std::map<std::string, std::string>& query;  // only what the route knows
   const std::string& body;
@@ -28,11 +30,14 @@ using Handler = Result<Reply> (*)(const Call&);
 
 Result<Reply> get_version(const Call& call);
 Result<Reply> get_health(const Call& call);
+Result<Reply> get_check(const Call& call);
+Result<Reply> get_metrics(const Call& call);
 
 Result<Reply> list_ports(const Call& call);
 Result<Reply> get_port(const Call& call);
 Result<Reply> change_port(const Call& call);
 Result<Reply> delete_port(const Call& call);
+Result<Reply> flush_port(const Call& call);
 
 Result<Reply> list_slaves(const Call& call);
 Result<Reply> add_slave(const Call& call);
@@ -40,6 +45,7 @@ Result<Reply> get_slave(const Call& call);
 Result<Reply> change_slave(const Call& call);
 Result<Reply> delete_slave(const Call& call);
 Result<Reply> get_slave_stats(const Call& call);
+Result<Reply> get_drops(const Call& call);
 
 Result<Reply> add_address(const Call& call);
 Result<Reply> delete_address(const Call& call);

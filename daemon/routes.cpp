@@ -31,10 +31,13 @@ constexpr std::array<std::string_view, 1> kEventStart{"since"};
 constexpr Route kRoutes[] = {
     {"GET", "/v1/version", get_version},
     {"GET", "/v1/health", get_health},
+    {"GET", "/v1/check", get_check},
+    {"GET", "/metrics", get_metrics},
     {"GET", "/v1/ports", list_ports},
     {"GET", "/v1/ports/{master}", get_port},
     {"PATCH", "/v1/ports/{master}", change_port},
     {"DELETE", "/v1/ports/{master}", delete_port},
+    {"POST", "/v1/ports/{master}/flush", flush_port},
     {"GET", "/v1/slaves", list_slaves, kSlaveFilters},
     {"POST", "/v1/slaves", add_slave},
     {"GET", "/v1/slaves/{id}", get_slave},
@@ -43,6 +46,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/slaves/{id}/stats", get_slave_stats},
     {"POST", "/v1/slaves/{id}/addresses", add_address},
     {"DELETE", "/v1/slaves/{id}/addresses/{address}", delete_address},
+    {"GET", "/v1/drops", get_drops},
     {"GET", "/v1/save", save_document},
     {"POST", "/v1/apply", apply_document},
     {"POST", "/v1/reload", reload_settings},
@@ -103,7 +107,26 @@ Reply call(const Route& route, const Call& call) {
   return reply ? std::move(*reply) : problem_reply(reply.error());
 }
 
+// Notes how long a request took when it is over.
+class Measured {
+ public:
+  Measured(RequestTimes& times, const Route& route) : times_(times), route_(route) {}
+  ~Measured() { times_.add({route_.method, route_.pattern}, std::chrono::steady_clock::now() - start_); }
+  Measured(const Measured&) = delete;
+
+ private:
+  RequestTimes& times_;
+  const Route& route_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace
+
+std::vector<RouteRow> all_routes() {
+  std::vector<RouteRow> rows;
+  for (const Route& route : kRoutes) rows.push_back({route.method, route.pattern, route.parameters});
+  return rows;
+}
 
 Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now) {
   const auto target = parse_target(request.target);
@@ -113,10 +136,11 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
     auto arguments = route.method == request.method ? match(route.pattern, target->path) : std::nullopt;
     if (!arguments) continue;
 
+    const Measured measured{times_, route};
     if (const auto may = check_access(request); !may) return problem_reply(may.error());
     if (const auto known = check_query(route, *target); !known) return problem_reply(known.error());
 
-    const Call this_call{controller_, reload_, std::move(*arguments), target->query, request.body};
+    const Call this_call{controller_, reload_, times_, std::move(*arguments), target->query, request.body};
     if (request.method != "POST" || request.idempotency_key.empty()) return call(route, this_call);
 
     auto past = idempotency_.find(request, now);

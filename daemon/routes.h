@@ -2,14 +2,25 @@
 // Which handler answers a request, and whether this peer may ask for it.
 #pragma once
 
+#include <span>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "handlers.h"
 #include "idempotency.h"
 #include "ipvlanx/control/controller.h"
 #include "message.h"
+#include "metrics.h"
 
 namespace ipvlanx::daemon {
+
+struct RouteRow {
+  std::string_view method;
+  std::string_view pattern;                      // /v1/slaves/{id}
+  std::span<const std::string_view> parameters;  // that its query may have
+};
+std::vector<RouteRow> all_routes();
 
 // Borrows the controller. Used on the loop's thread.
 class Routes {
@@ -22,6 +33,7 @@ class Routes {
  private:
   Controller& controller_;
   Reload reload_;
+  RequestTimes times_;
   Idempotency idempotency_;
 };
 

@@ -49,6 +49,8 @@ class Client {
   Result<void> change_port(const std::string& master, const api::PortChange& request);
   // With all its slaves.
   Result<void> delete_port(const std::string& master);
+  // Its slaves alone: the port and its options stay.
+  Result<void> flush_port(const std::string& master);
 
   Result<std::vector<api::SlaveReply>> slaves(const SlaveFilter& filter = {});
   Result<api::SlaveReply> slave(SlaveId id);
@@ -60,6 +62,12 @@ class Client {
   Result<void> delete_address(SlaveId id, const IpAddress& address);
 
   Result<api::StatsReply> stats(SlaveId id);
+  Result<api::DropsReply> drops();
+  // Prometheus' text format 0.0.4.
+  Result<std::string> metrics();
+
+  // What of the daemon's host an operator may stumble over.
+  Result<std::vector<api::FindingReply>> check();
 
   // The document of api/document.h, as text; all or nothing.
   Result<std::string> save();

@@ -2,6 +2,7 @@
 #include "json_object.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "json_text.h"
 
@@ -41,7 +42,9 @@ Result<void> JsonObject::finish() const {
   for (const auto& [key, value] : document_.items()) {
     if (!known_.contains(key)) {
       const std::string path = prefix_ + key;
-      return fail(Errc::unknown_field, fmt::format("there is no field '{}' here", path), path);
+      std::string detail = fmt::format("there is no field '{}' here", path);
+      if (!known_.empty()) detail += fmt::format(": there are {}", fmt::join(known_, ", "));
+      return fail(Errc::unknown_field, std::move(detail), path);
     }
   }
   return {};

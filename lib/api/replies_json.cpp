@@ -118,6 +118,41 @@ void from_json(const json& in, StatsReply& reply) {
   in.at("drops").get_to(reply.drops);
 }
 
+void to_json(json& out, const SlaveDropsReply& reply) {
+  out = {{"id", reply.id},
+         {"name", reply.name},
+         {"netns", or_null(reply.netns)},
+         {"master", reply.master},
+         {"drops", reply.drops}};
+}
+
+void from_json(const json& in, SlaveDropsReply& reply) {
+  in.at("id").get_to(reply.id);
+  in.at("name").get_to(reply.name);
+  get_unless_null(in.at("netns"), reply.netns);
+  in.at("master").get_to(reply.master);
+  in.at("drops").get_to(reply.drops);
+}
+
+void to_json(json& out, const DropsReply& reply) {
+  out = {{"host", reply.host}, {"slaves", reply.slaves}};
+}
+
+void from_json(const json& in, DropsReply& reply) {
+  in.at("host").get_to(reply.host);
+  in.at("slaves").get_to(reply.slaves);
+}
+
+void to_json(json& out, const FindingReply& reply) {
+  out = {{"id", reply.id}, {"state", reply.state}, {"detail", reply.detail}};
+}
+
+void from_json(const json& in, FindingReply& reply) {
+  in.at("id").get_to(reply.id);
+  in.at("state").get_to(reply.state);
+  in.at("detail").get_to(reply.detail);
+}
+
 void to_json(json& out, const VersionReply& reply) {
   out = {{"version", reply.version}, {"api", reply.api}, {"kernel", reply.kernel}};
 }

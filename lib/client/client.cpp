@@ -62,6 +62,11 @@ Result<void> success(const Result<Answer>& answer) {
   return {};
 }
 
+Result<std::string> text(Result<Answer> answer) {
+  if (auto done = success(answer); !done) return std::unexpected(std::move(done.error()));
+  return std::move(answer->body);
+}
+
 template <class Reply>
 Result<Reply> reply(const Result<Answer>& answer) {
   if (auto done = success(answer); !done) return std::unexpected(std::move(done).error());
@@ -205,6 +210,10 @@ Result<void> Client::delete_port(const std::string& master) {
   return success(connection_->ask(question(http::verb::delete_, target::port(master))));
 }
 
+Result<void> Client::flush_port(const std::string& master) {
+  return success(connection_->ask(question(http::verb::post, target::port(master) + "/flush")));
+}
+
 Result<std::vector<api::SlaveReply>> Client::slaves(const SlaveFilter& filter) {
   return reply<std::vector<api::SlaveReply>>(
       connection_->ask(question(http::verb::get, target::slaves(filter))));
@@ -244,10 +253,20 @@ Result<api::StatsReply> Client::stats(SlaveId id) {
   return reply<api::StatsReply>(connection_->ask(question(http::verb::get, target::stats(id))));
 }
 
+Result<api::DropsReply> Client::drops() {
+  return reply<api::DropsReply>(connection_->ask(question(http::verb::get, "/v1/drops")));
+}
+
+Result<std::string> Client::metrics() {
+  return text(connection_->ask(question(http::verb::get, "/metrics")));
+}
+
+Result<std::vector<api::FindingReply>> Client::check() {
+  return reply<std::vector<api::FindingReply>>(connection_->ask(question(http::verb::get, "/v1/check")));
+}
+
 Result<std::string> Client::save() {
-  auto answer = connection_->ask(question(http::verb::get, "/v1/save"));
-  if (auto done = success(answer); !done) return std::unexpected(std::move(done.error()));
-  return std::move(answer->body);
+  return text(connection_->ask(question(http::verb::get, "/v1/save")));
 }
 
 Result<api::AppliedReply> Client::apply(std::string document) {

@@ -127,6 +127,12 @@ Result<void> Controller::delete_port(const IfName& master) {
   return !forgotten && forgotten.error().code == Errc::no_such_port ? Result<void>{} : forgotten;
 }
 
+Result<void> Controller::flush_port(const IfName& master) {
+  const Port* port = state_.port_named(master.str());
+  if (!port) return fail(Errc::no_such_port, fmt::format("'{}' is no port", master.str()));
+  return whether(run(FlushPort{port->master}));
+}
+
 Result<void> Controller::add_address(SlaveId id, const api::NewAddress& request) {
   AddAddress add{.id = id, .prefix = request.address};
   if (const Slave* slave = state_.slave(id); slave && !is_away(slave->master)) {

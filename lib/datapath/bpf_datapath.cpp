@@ -205,7 +205,41 @@ class BpfDatapath final : public Datapath {
     return sum;
   }
 
+  Result<AllStats> all_stats() override {
+    AllStats all;
+    auto done = stats_.each([&](const ipvx_stats_key& key, const std::vector<ipvx_stats>& cpus) {
+      SlaveStats& sum = all.slaves[SlaveId{key.slave}];
+      for (const ipvx_stats& cpu : cpus) {
+        add(sum.rx, cpu.rx);
+        add(sum.tx, cpu.tx);
+      }
+    });
+    if (!done) return std::unexpected(done.error());
+    done = drops_.each([&](const ipvx_drop_key& key, const std::vector<ipvx_drop_count>& cpus) {
+      std::uint64_t packets = 0;
+      for (const ipvx_drop_count& cpu : cpus) packets += cpu.packets;
+      if (packets == 0 || key.reason >= IPVX_DROP_REASONS) return;
+      const auto slave = all.slaves.find(SlaveId{key.slave});
+      auto& drops = slave == all.slaves.end() ? all.drops : slave->second.drops;
+      drops[std::string{kDropReasons[key.reason]}] += packets;
+    });
+    if (!done) return std::unexpected(done.error());
+    for (auto use : {use_of(addrs_), use_of(ports_), use_of(slaves_), use_of(members_), use_of(stats_),
+                     use_of(drops_), use_of(passed_)}) {
+      if (!use) return std::unexpected(use.error());
+      all.maps.push_back(*std::move(use));
+    }
+    return all;
+  }
+
  private:
+  template <class Map>
+  static Result<MapUse> use_of(const Map& map) {
+    const auto entries = map.count();
+    if (!entries) return std::unexpected(entries.error());
+    return MapUse{map.name(), *entries, map.most()};
+  }
+
   static ipvx_drop_key drop_key(SlaveId slave, std::uint32_t reason) {
     return {.slave = number(slave), .reason = static_cast<ipvx_drop>(reason)};
   }

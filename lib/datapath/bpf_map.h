@@ -8,7 +8,10 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -41,6 +44,19 @@ class BpfMap {
     return value;
   }
 
+  std::uint64_t most() const {
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(fd_, &info, &size) == 0 ? info.max_entries : 0;
+  }
+  const std::string& name() const { return name_; }
+  Result<std::uint64_t> count() const {
+    std::uint64_t entries = 0;
+    auto done = each_batch([&](std::span<const Key> keys, const std::byte*) { entries += keys.size(); });
+    if (!done) return std::unexpected(done.error());
+    return entries;
+  }
+
   // Only for maps whose keys the daemon alone adds and removes.
   std::vector<Key> keys() const {
     std::vector<Key> keys;
@@ -54,6 +70,32 @@ class BpfMap {
   }
 
  protected:
+  // All entries of a hash, many at a time: none twice, whoever adds and removes meanwhile. The
+  // values lie one behind the other.
+  template <class See>
+  Result<void> each_batch(See see) const {
+    std::uint32_t room = 512;
+    std::vector<Key> keys(room);
+    std::vector<std::byte> values(room * value_size_);
+    std::uint32_t position = 0;
+    for (bool first = true;; first = false) {
+      std::uint32_t count = room;
+      const int done = bpf_map_lookup_batch(fd_, first ? nullptr : &position, &position, keys.data(),
+                                            values.data(), &count, nullptr);
+      const int problem = done < 0 ? errno : 0;
+      // One bucket of the hash has more entries than there is room for.
+      if (problem == ENOSPC) {
+        room *= 2;
+        keys.resize(room);
+        values.resize(room * value_size_);
+        continue;
+      }
+      if (problem != 0 && problem != ENOENT) return error("read");
+      see(std::span{keys}.first(count), values.data());
+      if (problem == ENOENT) return {};
+    }
+  }
+
   // With BPF_NOEXIST, one that is there stays as it is.
   Result<void> update(const Key& key, const void* value, std::uint64_t flags) {
     // Entries come from a stock that the kernel refills behind our back: with many in a row
@@ -75,6 +117,7 @@ class BpfMap {
 
   int fd_;
   std::string name_;
+  std::size_t value_size_ = sizeof(Value);  // as the kernel copies it
 };
 
 // One value per CPU: counters that nobody has to lock.
@@ -84,7 +127,9 @@ class PerCpuMap : public BpfMap<Key, Value> {
 
  public:
   explicit PerCpuMap(const bpf_map* map)
-      : BpfMap<Key, Value>(map), cpus_(static_cast<std::size_t>(libbpf_num_possible_cpus())) {}
+      : BpfMap<Key, Value>(map), cpus_(static_cast<std::size_t>(libbpf_num_possible_cpus())) {
+    this->value_size_ = cpus_ * sizeof(Value);
+  }
 
   // A new entry of zeros; one that is there keeps counting.
   Result<void> start(const Key& key) {
@@ -97,6 +142,19 @@ class PerCpuMap : public BpfMap<Key, Value> {
     std::vector<Value> values(cpus_);
     if (bpf_map_lookup_elem(this->fd_, &key, values.data()) < 0) values.clear();
     return values;
+  }
+
+  // Each key with its values, one for each CPU.
+  template <class See>
+  Result<void> each(See see) const {
+    return this->each_batch([&](std::span<const Key> keys, const std::byte* bytes) {
+      std::vector<Value> values(cpus_);
+      for (const Key& key : keys) {
+        std::memcpy(values.data(), bytes, this->value_size_);
+        bytes += this->value_size_;
+        see(key, values);
+      }
+    });
   }
 
  private:

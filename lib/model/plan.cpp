@@ -555,8 +555,8 @@ Result<Plan> plan_one(const State& state, const ChangePort& command) {
   return whole_port(state, before, after);
 }
 
-// With all its slaves; `why` is for those who watch.
-Plan end_of_port(const State& state, const Port& port, const std::string& why = "") {
+// Of all a port has; `why` is for those who watch.
+Plan end_of_slaves(const State& state, const Port& port, const std::string& why = "") {
   Plan plan;
   step::RemoveManyLinks links;
   for (const SlaveId id : state.slaves_of(port.master)) {
@@ -574,6 +574,11 @@ Plan end_of_port(const State& state, const Port& port, const std::string& why = 
     plan.steps = in_order(difference(tables_of(state, port), {}), {});
     end_with(plan, links.host_ends, links);
   }
+  return plan;
+}
+
+Plan end_of_port(const State& state, const Port& port, const std::string& why = "") {
+  Plan plan = end_of_slaves(state, port, why);
   plan.changes.emplace_back(DropPort{port.master});
   plan.events.push_back({.type = EventType::port_removed, .master = port.name.str(), .detail = why});
   return plan;
@@ -583,6 +588,22 @@ Result<Plan> plan_one(const State& state, const DeletePort& command) {
   const Port* port = state.port(command.master);
   if (!port) return fail(Errc::no_such_port, "there is no such port");
   return end_of_port(state, *port);
+}
+
+Result<Plan> plan_one(const State& state, const FlushPort& command) {
+  const Port* port = state.port(command.master);
+  if (!port) return fail(Errc::no_such_port, "there is no such port");
+  Port after = *port;
+  after.mode = kDefaultMode;
+  after.flag = kDefaultFlag;
+  after.kept = true;
+  Plan plan = end_of_slaves(state, *port);
+  plan.durable = after != *port || plan.last;
+  plan.changes.emplace_back(after);
+  if (after.mode != port->mode || after.flag != port->flag) {
+    plan.events.push_back({.type = EventType::port_changed, .master = port->name.str()});
+  }
+  return plan;
 }
 
 // Rules 58, 59 and 63: the slaves follow their master.

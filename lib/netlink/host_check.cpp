@@ -51,6 +51,18 @@ Finding ipv6_forwarding() {
 
 }  // namespace
 
+std::string_view to_string(Finding::State state) {
+  switch (state) {
+    case Finding::State::ok:
+      return "ok";
+    case Finding::State::missing:
+      return "missing";
+    case Finding::State::hint:
+      return "hint";
+  }
+  return "";
+}
+
 std::vector<Finding> check_host() {
   return {forward_policy(), rp_filter(), ipv6_forwarding()};
 }

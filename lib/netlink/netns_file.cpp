@@ -73,6 +73,7 @@ Result<UniqueFd> open_netns(const std::string& path) {
       case ESRCH:
       case ENOTDIR:
       case ENAMETOOLONG:
+      case ELOOP:
         return fail(Errc::netns_gone, fmt::format("network namespace '{}' does not exist", path));
       default:
         return kernel_error(fmt::format("network namespace '{}'", path), errno);

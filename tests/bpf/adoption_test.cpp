@@ -68,6 +68,31 @@ TEST_CASE("what is written is found, as it was written") {
   CHECK(given.tables() == expected);
 }
 
+TEST_CASE("all is counted at once as it is slave by slave") {
+  Given given;
+  given.port("m0").slave("web0", {"10.0.0.2"}).slave("web1", {"10.0.0.3"});
+  check(given, given.wire("m0"), ipv4().to("10.0.0.2"), redirected_to("web0"));
+  check(given, given.from("web1"), Frame{kPause, Bytes(46)}.to_mac(kPauseGroup), dropped("pause"));
+  const auto all = given.datapath().all_stats();
+  REQUIRE(all);
+  REQUIRE(all->slaves.size() == 2);
+  for (const auto& [id, together] : all->slaves) {
+    const auto alone = given.datapath().stats(id);
+    CHECK(together.rx.packets == alone->rx.packets);
+    CHECK(together.rx.bytes == alone->rx.bytes);
+    CHECK(together.tx.dropped == alone->tx.dropped);
+    CHECK(together.drops == alone->drops);
+  }
+  CHECK(all->slaves.at(given.id("web0")).rx.packets > 0);
+  CHECK(all->slaves.at(given.id("web1")).drops.at("pause") > 0);
+  for (const MapUse& map : all->maps) {
+    CAPTURE(map.name);
+    CHECK(map.entries == entries(given, map.name));
+    CHECK(map.most >= map.entries);
+    CHECK(map.most >= 1024);
+  }
+}
+
 TEST_CASE("rows bear every mode, flag and way") {
   Given given;
   given.port("m0").slave("web0", {});

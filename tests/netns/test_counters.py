@@ -245,6 +245,12 @@ def test_the_api_and_the_cli_say_what_the_maps_say(busy: Topology) -> None:
     assert (row["dev"], row["netns"]) == (a.name, a.netns.name)
     assert {way: row[way] for way in ("rx", "tx")} == traffic
     assert row["drops"] == {"pause": drops}
+    everybodys = {row["dev"]: row["drops"] for row in net.daemon.cli_json("drops")}
+    assert everybodys[a.name] == {"pause": drops}
+    assert {row["name"]: row["drops"] for row in net.daemon.get("/v1/drops")["slaves"]}[a.name] == {
+        "pause": drops
+    }
+    assert f"pause  {drops:>7}" in net.daemon.cli("drops")
 
 
 def test_bpftool_alone_tells_who_owns_an_address(busy: Topology) -> None:

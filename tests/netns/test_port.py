@@ -101,6 +101,20 @@ def test_port_del_takes_all_slaves_at_once(net: Topology) -> None:
     assert not [name for name in net.daemon.pins() if name.endswith("-slave_tx")]
 
 
+def test_port_flush_takes_all_slaves_and_leaves_the_port(net: Topology) -> None:
+    slaves = [net.add_slave() for _ in range(3)]
+    net.daemon.cli("port set m0 announce off")
+    net.daemon.cli("port flush m0")
+    (port,) = net.daemon.cli_json("port show")
+    assert (port["slaves"], port["mode"], port["options"]["announce"]) == (0, "l3", False)
+    assert net.daemon.get("/v1/slaves") == []
+    for slave in slaves:
+        assert [link["ifname"] for link in slave.netns.ip_json("link show")] == ["lo"]
+    net.daemon.restart()
+    assert net.daemon.cli_json("port show") == [port]
+    assert net.daemon.try_cli("port", "flush", "nosuch0").returncode == 2
+
+
 def test_a_relay_that_is_removed_is_made_again(net: Topology) -> None:
     net.add_slave()
     net.host.ip("link del ipvxrelay0")

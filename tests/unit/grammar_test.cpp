@@ -102,6 +102,8 @@ TEST_CASE("the other commands") {
   CHECK(command<AddrShow>("addr show dev web0").slave == "web0");
   CHECK(command<PortShow>("port show m0").master->str() == "m0");
   CHECK(command<PortDel>("port del m0").master.str() == "m0");
+  CHECK(command<PortFlush>("port flush m0").master.str() == "m0");
+  command<Drops>("drops");
   CHECK(command<StatsShow>("stats show dev web0").slave == "web0");
   command<ShowVersion>("version");
   command<Check>("-j check");

@@ -452,6 +452,30 @@ TEST_CASE("port del takes all slaves in one step, their table rows first") {
   CHECK(after.ports().empty());
 }
 
+TEST_CASE("port flush takes all slaves in one step, and leaves the port with its options") {
+  State state = with({add_l2("web0", {prefix("10.0.0.5/24")}), add_l2("db0")});
+  state = applied(state, must_plan(state, ChangePort{.master = m0(), .strict_private = true}));
+  const Plan plan = must_plan(state, FlushPort{kM0});
+  CHECK(std::get<step::RemoveManyLinks>(*plan.last).host_ends == std::vector{IfIndex{100}, IfIndex{200}});
+  CHECK(events_of(plan) == std::vector<std::string>{"address-removed web0 10.0.0.5", "slave-removed web0",
+                                                    "slave-removed db0", "port-changed "});
+  const State after = applied(state, plan);
+  CHECK(after.slaves().empty());
+  REQUIRE(after.port(kM0));
+  CHECK(after.port(kM0)->strict_private);
+  CHECK(after.port(kM0)->mode == kDefaultMode);
+  CHECK(tables_of(after) == Tables{});
+
+  CHECK_FALSE(must_plan(after, FlushPort{kM0}).durable);
+  CHECK(events_of(must_plan(after, FlushPort{kM0})).empty());
+  check_refused({}, FlushPort{kM0}, Errc::no_such_port);
+}
+
+TEST_CASE("port flush keeps a port that nobody set") {
+  const State state = with({add_l2("web0")});
+  CHECK(applied(state, must_plan(state, FlushPort{kM0})).port(kM0));
+}
+
 TEST_CASE("in l3 slaves get no broadcasts, resolve no MAC addresses, and have routes") {
   const State state = with({add_l3("web0", {prefix("10.0.0.5/24"), prefix("fd00::5/64")}), add_l3("db0")});
   const Tables tables = tables_of(state);

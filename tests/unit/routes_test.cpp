@@ -64,6 +64,7 @@ class Given {
 
   std::size_t slaves() const { return controller_.state().slaves().size(); }
   Controller& controller() { return controller_; }
+  AllStats& counted() { return datapath_.counted; }
   void wait(std::chrono::minutes time) { now_ += time; }
 
   Result<SettingsChange> reloaded = SettingsChange{};
@@ -175,6 +176,40 @@ TEST_CASE("a port is set, and deleted with its slaves") {
   CHECK(given.del("/v1/ports/m0").status == 204);
   CHECK(body(given.get("/v1/slaves")) == json::array());
   CHECK(body(given.get("/v1/ports")) == json::array());
+}
+
+TEST_CASE("a port is flushed of its slaves and stays") {
+  Given given;
+  given.slave("web0", "10.0.0.5/24");
+  given.slave("web1", "10.0.0.6/24");
+  const Reply flushed = given.post("/v1/ports/m0/flush", "");
+  CHECK(flushed.status == 200);
+  CHECK(body(flushed).at("slaves") == 0);
+  CHECK(given.slaves() == 0);
+  CHECK(given.post("/v1/ports/m0/flush", "{}").status == 200);
+  check_problem(given.post("/v1/ports/m0/flush", R"({"all": true})"), 400, "unknown-field", "all");
+  check_problem(given.post("/v1/ports/m9/flush", ""), 404, "no-such-port");
+  check_problem(given.post("/v1/ports/sixteen-letters-/flush", ""), 400, "name-too-long", "master");
+}
+
+TEST_CASE("what was found of the host has the words of the command line") {
+  Given given;
+  const json findings = body(given.get("/v1/check"));
+  REQUIRE(findings.size() > 0);
+  for (const json& finding : findings) {
+    CHECK(finding.size() == 3);
+    CHECK(json({"ok", "missing", "hint"}).dump().contains(finding.at("state").get<std::string>()));
+  }
+}
+
+TEST_CASE("drops by reason, of the host and of slaves that have any") {
+  Given given;
+  given.slave("web0", "10.0.0.5/24");
+  given.slave("web1", "10.0.0.6/24");
+  given.counted() = {.slaves = {{SlaveId{1}, {}}, {SlaveId{2}, {.drops = {{"pause", 3}}}}},
+                     .drops = {{"truncated", 2}}};
+  CHECK(body(given.get("/v1/drops")) == json::parse(R"({"host": {"truncated": 2}, "slaves": [
+    {"id": 2, "name": "web1", "netns": "a", "master": "m0", "drops": {"pause": 3}}]})"));
 }
 
 TEST_CASE("slaves are chosen by master, name and namespace") {

@@ -123,6 +123,20 @@ TEST_CASE("statistics") {
         R"("drops":{"pause":0,"truncated":2}}])");
 }
 
+TEST_CASE("drops") {
+  const api::DropsReply drops{.host = {{"truncated", 2}},
+                              .slaves = {{.id = 1, .name = "ipvl0", .netns = "ns0", .drops = {{"pause", 10}}},
+                                         {.id = 2, .name = "ipvl1", .drops = {{"pause", 1}}}}};
+  CHECK(text::drops(drops) ==
+        "DEV    NETNS  REASON     PACKETS\n"
+        "-      -      truncated        2\n"
+        "ipvl0  ns0    pause           10\n"
+        "ipvl1  -      pause            1\n");
+  CHECK(json::drops(drops).dump() == R"([{"dev":null,"netns":null,"drops":{"truncated":2}},)"
+                                     R"({"dev":"ipvl0","netns":"ns0","drops":{"pause":10}},)"
+                                     R"({"dev":"ipvl1","netns":null,"drops":{"pause":1}}])");
+}
+
 TEST_CASE("version") {
   const api::VersionReply version{"0.1.0", "v1", "6.18.0"};
   CHECK(text::version(version) == "ipvlanx 0.1.0, API v1, kernel 6.18.0\n");

@@ -59,9 +59,15 @@ struct PortDel {
   IfName master;
 };
 
+struct PortFlush {
+  IfName master;
+};
+
 struct StatsShow {
   std::optional<SlaveWord> slave = {};
 };
+
+struct Drops {};
 
 // What of this host an operator may stumble over; works without the daemon.
 struct Check {};
@@ -83,8 +89,9 @@ struct PurgeAll {
 
 struct ShowVersion {};
 
-using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
-                             PortSet, PortDel, StatsShow, Save, Apply, Reload, Check, PurgeAll, ShowVersion>;
+using Command =
+    std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow, PortSet, PortDel,
+                 PortFlush, StatsShow, Drops, Save, Apply, Reload, Check, PurgeAll, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -167,7 +167,9 @@ Parsed<Command> port_set(Words words) {
   return PortSet{*master, change};
 }
 
-Parsed<Command> port_del(Words words) {
+// `port del` and `port flush`.
+template <class Of>
+Parsed<Command> of_port(Words words) {
   std::optional<IfName> master;
 
   Options options;
@@ -175,7 +177,7 @@ Parsed<Command> port_del(Words words) {
   if (const auto read = options.read(words); !read) return same(read);
 
   if (!master) return missing("MASTER");
-  return PortDel{*master};
+  return Of{*master};
 }
 
 // `addr show` and `stats show`: of all slaves, or of one.
@@ -192,6 +194,11 @@ Parsed<Command> show_of_slave(Words words) {
 Parsed<Command> version(Words words) {
   if (const auto read = Options{}.read(words); !read) return same(read);
   return ShowVersion{};
+}
+
+Parsed<Command> drops(Words words) {
+  if (const auto read = Options{}.read(words); !read) return same(read);
+  return Drops{};
 }
 
 Parsed<Command> check(Words words) {
@@ -265,8 +272,10 @@ constexpr std::array kRows = {
                "[ strict-private { on | off } ] [ announce { on | off } ]",
                port_set},
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},
-    CommandRow{"port", "del", "port del MASTER", port_del},
+    CommandRow{"port", "del", "port del MASTER", of_port<PortDel>},
+    CommandRow{"port", "flush", "port flush MASTER", of_port<PortFlush>},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
+    CommandRow{"drops", "", "drops", drops},
     CommandRow{"check", "", "check", check},
     CommandRow{"save", "", "save [ FILE ]", save_to},
     CommandRow{"apply", "", "apply FILE", apply_from},

@@ -114,6 +114,16 @@ class Runner {
     return nothing(client_.delete_port(command.master.str()));
   }
 
+  Result<std::string> operator()(const PortFlush& command) {
+    return nothing(client_.flush_port(command.master.str()));
+  }
+
+  Result<std::string> operator()(const Drops&) {
+    const auto drops = client_.drops();
+    if (!drops) return std::unexpected(drops.error());
+    return shown(*drops, text::drops, json::drops);
+  }
+
   Result<std::string> operator()(const StatsShow& command) {
     const auto slaves = chosen(command.slave);
     if (!slaves) return std::unexpected(slaves.error());

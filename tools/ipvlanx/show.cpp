@@ -25,16 +25,4 @@ std::vector<std::string_view> flags_of(const api::SlaveReply& slave) {
   return flags;
 }
 
-std::string_view to_string(Finding::State state) {
-  switch (state) {
-    case Finding::State::ok:
-      return "ok";
-    case Finding::State::missing:
-      return "missing";
-    case Finding::State::hint:
-      return "hint";
-  }
-  return "";
-}
-
 }  // namespace ipvlanx::cli

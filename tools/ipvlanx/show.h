@@ -31,14 +31,13 @@ AddressParts parts_of(const api::AddressReply& address);
 // What netlink's IFF_* would say of the interface.
 std::vector<std::string_view> flags_of(const api::SlaveReply& slave);
 
-std::string_view to_string(Finding::State state);
-
 namespace text {
 std::string links(const ShownSlaves& slaves);
 std::string addresses(const ShownSlaves& slaves);
 std::string ports(const ShownPorts& ports);
 std::string stats(const ShownSlaves& slaves);
 std::string reloaded(const api::ReloadedReply& reloaded);
+std::string drops(const api::DropsReply& drops);
 std::string version(const api::VersionReply& version);
 std::string findings(const std::vector<Finding>& findings);
 }  // namespace text
@@ -49,6 +48,7 @@ Json links(const ShownSlaves& slaves);
 Json addresses(const ShownSlaves& slaves);
 Json ports(const ShownPorts& ports);
 Json stats(const ShownSlaves& slaves);
+Json drops(const api::DropsReply& drops);
 Json version(const api::VersionReply& version);
 Json applied(const api::AppliedReply& applied);
 Json reloaded(const api::ReloadedReply& reloaded);

@@ -104,6 +104,15 @@ Json stats(const ShownSlaves& slaves) {
   return out;
 }
 
+Json drops(const api::DropsReply& drops) {
+  // What no slave is to blame for comes first.
+  Json out = Json::array({{{"dev", nullptr}, {"netns", nullptr}, {"drops", drops.host}}});
+  for (const auto& slave : drops.slaves) {
+    out.push_back({{"dev", slave.name}, {"netns", or_null(slave.netns)}, {"drops", slave.drops}});
+  }
+  return out;
+}
+
 Json applied(const api::AppliedReply& applied) {
   return {{"created", applied.created}, {"changed", applied.changed}};
 }

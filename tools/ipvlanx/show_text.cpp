@@ -114,6 +114,21 @@ std::string stats(const ShownSlaves& slaves) {
                rows);
 }
 
+std::string drops(const api::DropsReply& drops) {
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const std::string& dev, const std::string& netns,
+                       const std::map<std::string, std::uint64_t>& reasons) {
+    for (const auto& [reason, packets] : reasons) {
+      rows.push_back({dev, netns, printable(reason), fmt::to_string(packets)});
+    }
+  };
+  add("-", "-", drops.host);
+  for (const auto& slave : drops.slaves) {
+    add(printable(slave.name), slave.netns ? printable(*slave.netns) : "-", slave.drops);
+  }
+  return table({{"DEV"}, {"NETNS"}, {"REASON"}, {"PACKETS", Side::right}}, rows);
+}
+
 std::string findings(const std::vector<Finding>& findings) {
   std::vector<std::vector<std::string>> rows;
   for (const Finding& finding : findings) {

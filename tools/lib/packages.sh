@@ -21,7 +21,7 @@ ipvlanx_bench_packages=(
 ipvlanx_test_packages=(
   "${ipvlanx_demo_packages[@]}"
   catch2 clang-format-19 clang-tidy-19 git libclang-rt-19-dev
-  python3 python3-pytest python3-scapy
+  python3 python3-jsonschema python3-prometheus-client python3-pytest python3-scapy python3-yaml
   avahi-daemon avahi-utils dbus-daemon dnsmasq-base ethtool iputils-arping isc-dhcp-client keepalived
   ndisc6 procps radvd udhcpc
   conntrack iptables nftables python3-pyftpdlib strace traceroute

@@ -66,6 +66,25 @@ struct StatsReply {
   std::map<std::string, std::uint64_t> drops;  // by reason
 };
 
+struct SlaveDropsReply {
+  std::uint32_t id = 0;
+  std::string name;
+  std::optional<std::string> netns;  // as SlaveReply has it
+  std::string master;
+  std::map<std::string, std::uint64_t> drops;  // by reason
+};
+
+struct DropsReply {
+  std::map<std::string, std::uint64_t> host;  // by reason: no slave is to blame
+  std::vector<SlaveDropsReply> slaves;        // those that have any
+};
+
+struct FindingReply {
+  std::string id;
+  std::string state;  // ok | missing | hint
+  std::string detail;
+};
+
 struct VersionReply {
   std::string version;
   std::string api;
@@ -95,6 +114,9 @@ void to_json(nlohmann::json& out, const PortOptionsReply& reply);
 void to_json(nlohmann::json& out, const PortReply& reply);
 void to_json(nlohmann::json& out, const TrafficReply& reply);
 void to_json(nlohmann::json& out, const StatsReply& reply);
+void to_json(nlohmann::json& out, const SlaveDropsReply& reply);
+void to_json(nlohmann::json& out, const DropsReply& reply);
+void to_json(nlohmann::json& out, const FindingReply& reply);
 void to_json(nlohmann::json& out, const VersionReply& reply);
 void to_json(nlohmann::json& out, const AppliedReply& reply);
 void to_json(nlohmann::json& out, const ReloadedReply& reply);
@@ -104,6 +126,9 @@ void from_json(const nlohmann::json& in, PortOptionsReply& reply);
 void from_json(const nlohmann::json& in, PortReply& reply);
 void from_json(const nlohmann::json& in, TrafficReply& reply);
 void from_json(const nlohmann::json& in, StatsReply& reply);
+void from_json(const nlohmann::json& in, SlaveDropsReply& reply);
+void from_json(const nlohmann::json& in, DropsReply& reply);
+void from_json(const nlohmann::json& in, FindingReply& reply);
 void from_json(const nlohmann::json& in, VersionReply& reply);
 void from_json(const nlohmann::json& in, AppliedReply& reply);
 void from_json(const nlohmann::json& in, ReloadedReply& reply);

@@ -47,6 +47,7 @@ class Controller {
   Result<void> delete_slave(SlaveId id);
   Result<void> change_port(const IfName& master, const api::PortChange& request);
   Result<void> delete_port(const IfName& master);
+  Result<void> flush_port(const IfName& master);
   Result<void> add_address(SlaveId id, const api::NewAddress& request);
   Result<void> delete_address(SlaveId id, const IpAddress& address);
 
@@ -67,6 +68,7 @@ class Controller {
 
   const State& state() const { return state_; }
   Result<SlaveStats> stats(SlaveId id);
+  Result<AllStats> all_stats() { return datapath_.all_stats(); }
   std::optional<std::string> netns_name(const Slave& slave);
   Result<Netns> find_netns(std::string_view text);  // as Links::find_netns(); field `netns`
   EventLog& events() { return events_; }

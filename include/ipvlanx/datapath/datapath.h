@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "ipvlanx/model/tables.h"
 
@@ -22,6 +23,20 @@ struct SlaveStats {
   Traffic rx;                                       // towards the slave
   Traffic tx;                                       // from it
   std::map<std::string, std::uint64_t> drops = {};  // by reason, only what happened
+};
+
+// How much of a map is in use.
+struct MapUse {
+  std::string name;
+  std::uint64_t entries = 0;
+  std::uint64_t most = 0;
+};
+
+// Everything that is counted, at once.
+struct AllStats {
+  std::map<SlaveId, SlaveStats> slaves = {};
+  std::map<std::string, std::uint64_t> drops = {};  // by reason: no slave is to blame
+  std::vector<MapUse> maps = {};
 };
 
 // Not thread-safe; the daemon's loop owns it. write() replaces a row of the same
@@ -47,6 +62,7 @@ class Datapath {
   // What the maps hold, for a daemon that starts and finds them.
   virtual Result<Tables> tables() = 0;
   virtual Result<SlaveStats> stats(SlaveId slave) = 0;
+  virtual Result<AllStats> all_stats() = 0;
 };
 
 }  // namespace ipvlanx

@@ -104,6 +104,11 @@ struct DeletePort {
   IfIndex master{};
 };
 
+// Its slaves alone: the port and its options stay.
+struct FlushPort {
+  IfIndex master{};
+};
+
 // The kernel shows this slave like this now; nullopt: it is gone.
 struct Observe {
   SlaveId id{};
@@ -121,7 +126,7 @@ struct ObserveMaster {
 };
 
 using Command = std::variant<AddSlave, ChangeSlave, DeleteSlave, AddAddress, DeleteAddress, ChangePort,
-                             DeletePort, Observe, ObserveMaster>;
+                             DeletePort, FlushPort, Observe, ObserveMaster>;
 
 // ------------------------------------------------------------------------ steps
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ipvlanx {
@@ -17,6 +18,8 @@ struct Finding {
   State state{};
   std::string detail;  // a sentence
 };
+
+std::string_view to_string(Finding::State state);
 
 // Of the network namespace of the calling thread. Reads, and changes nothing.
 std::vector<Finding> check_host();
