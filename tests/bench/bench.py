@@ -19,7 +19,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "netns"))  # its namespaces and its daemon
 
-import instruments  # noqa: E402  (needs the path above)
+import api  # noqa: E402  (needs the path above)
+import instruments  # noqa: E402
 import report  # noqa: E402
 from contestants import Bridge, Contestant, Ipvlanx, Macvlan  # noqa: E402
 from report import Figure, Results  # noqa: E402
@@ -40,9 +41,10 @@ class Scale:
     storm: int
     paced: int  # broadcasts, 100 per second
     burst: int  # broadcasts, at full speed
+    requests: int  # rounds of them
 
 
-QUICK = Scale(rounds=5, tcp=350, udp=250, round_trip=250, storm=800, paced=100, burst=2000)
+QUICK = Scale(rounds=5, tcp=350, udp=250, round_trip=250, storm=800, paced=100, burst=2000, requests=2)
 WINDOW = 100  # milliseconds of a stream in which its rate is taken
 PACE = 100  # broadcasts per second
 
@@ -50,8 +52,10 @@ PACE = 100  # broadcasts per second
 class Bench:
     def __init__(self, scale: Scale, only: str | None) -> None:
         self.scale, self.only = scale, only
-        self.contestants: list[Contestant] = [Macvlan(), Bridge(), Ipvlanx()]
-        self.results = Results({one.key: one.title for one in self.contestants})
+        self.contestants: list[Contestant] = []
+        if only != "api":
+            self.contestants = [Macvlan(), Bridge(), Ipvlanx()]
+        self.results = Results({one.key: one.title for one in (Macvlan, Bridge, Ipvlanx)})
 
     def run(self) -> None:
         for count, kinds in STAGES.items():
@@ -67,6 +71,9 @@ class Bench:
                     self._measure(kind, turns, count)
         if self.only in (None, "life"):
             self._lives()
+        if self.only in (None, "api"):
+            say("requests")
+            api.measure(self.results, self.scale.requests)
         for contestant in self.contestants:
             contestant.check()
 
@@ -197,7 +204,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench")
     parser.add_argument("--json", help="the file's name, in the folder that is open as --folder")
     parser.add_argument("--folder", type=int, help="a file descriptor")
-    parser.add_argument("--only", choices=("unicast", "fanout", "storm", "life"))
+    parser.add_argument("--only", choices=("unicast", "fanout", "storm", "life", "api"))
     return parser.parse_args()
 
 

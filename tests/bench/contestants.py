@@ -212,7 +212,7 @@ class Ipvlanx(Contestant):
                 answer = ask("PATCH", "/v1/ports/m0", {"mode": mode})
                 if answer.status != 200:
                     raise Failed(f"ipvlanx: mode {mode}: {answer.body}")
-                ask("GET", "/v1/version")
+                ask("POST", "/v1/apply", {"version": 1})
                 times[f"changed to {mode}"] = time.monotonic() - start
         self.daemon.stop()
         start = time.monotonic()
