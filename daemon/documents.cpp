@@ -2,9 +2,9 @@
 #include "documents.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "ipvlanx/base/files.h"
+#include "log.h"
 
 namespace ipvlanx::daemon {
 
@@ -38,9 +38,9 @@ void apply_documents(Controller& controller, const std::vector<std::string>& fil
   for (const std::string& file : files) {
     const auto applied = apply_file(controller, file);
     if (applied) {
-      spdlog::info("{}: created {}, changed {}", file, applied->created, applied->changed);
+      log_info(fmt::format("{}: created {}, changed {}", file, applied->created, applied->changed));
     } else {
-      spdlog::error("not applied: {}", applied.error().message);
+      log_error(fmt::format("not applied: {}", applied.error().message));
     }
   }
 }

@@ -2,13 +2,14 @@
 #include "loop.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <csignal>
 #include <exception>
 #include <set>
 
 #include "into.h"
+#include "log.h"
 #include "session.h"
 
 namespace ipvlanx::daemon {
@@ -66,7 +67,7 @@ class Loop::Impl {
       reload_();
       signal = co_await signals_.async_wait(into(error));
     }
-    spdlog::info("ends on signal {}", signal);
+    log_info(fmt::format("ends on signal {}", signal));
     acceptor_.close(error);
     notices_.close(error);
     pause_.cancel();
@@ -82,11 +83,11 @@ class Loop::Impl {
       if (stopping_) co_return;
       if (error) {
         // Out of descriptors or memory: the connection stays in the queue.
-        spdlog::warn("accept: {}", error.message());
+        log_trouble({Errc::kernel_refused, fmt::format("accept: {}", error.message())});
         co_await pause();
       } else if (sessions_.size() == kMostSessions) {
         if (!std::exchange(full_, true))
-          spdlog::warn("{} connections: more are closed at once", kMostSessions);
+          log_warning(fmt::format("{} connections: more are closed at once", kMostSessions));
       } else {
         full_ = false;
         start(serve(std::move(socket)));
@@ -109,18 +110,18 @@ class Loop::Impl {
       if (stopping_) co_return;
       auto notices = monitor_.read();
       if (!notices) {
-        spdlog::warn("{}", notices.error().message);
+        log_trouble(notices.error());
         co_await pause();
         notices = Notices{.lost = true};
       }
-      for (const Error& error : controller_.follow(*notices)) spdlog::warn("{}", error.message);
+      for (const Error& error : controller_.follow(*notices)) log_trouble(error);
     }
   }
 
   asio::awaitable<void> announce() {
     while (!stopping_) {
       for (const Error& error : controller_.announce(Announcements::Time::clock::now())) {
-        spdlog::warn("{}", error.message);
+        log_trouble(error);
       }
       ErrorCode woken;
       announcing_.expires_at(controller_.next_announcement().value_or(Announcements::Time::max()));

@@ -2,7 +2,6 @@
 // ipvlanxd: what is opened, in which order, and what happens when it cannot be.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <csignal>
 #include <cstdio>
@@ -46,10 +45,10 @@ Result<SettingsChange> reload(Reloader& reloader) {
   const Reloading reloading;
   auto change = reloader.reload();
   if (!change) {
-    spdlog::error("the settings stay as they were: {}", change.error().message);
+    log_error(fmt::format("the settings stay as they were: {}", change.error().message));
   } else {
-    spdlog::info("settings read again; changed: [{}], needs a restart: [{}]",
-                 fmt::join(change->at_once, ", "), fmt::join(change->by_restart, ", "));
+    log_info(fmt::format("settings read again; changed: [{}], needs a restart: [{}]",
+                         fmt::join(change->at_once, ", "), fmt::join(change->by_restart, ", ")));
   }
   return change;
 }
@@ -67,8 +66,11 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
   if (!monitor) return std::unexpected(monitor.error());
   Controller controller{**links, **datapath, settings.state_dir + "/state.json", words.boot};
   EventFeed feed;
-  controller.events().on_event([&feed](const LoggedEvent& event) {
-    log_event(event.event);
+  controller.events().on_event([&controller, &feed](const LoggedEvent& event) {
+    log_event(event.event, [&]() -> std::optional<std::string> {
+      const Slave* slave = event.event.slave ? controller.state().slave(*event.event.slave) : nullptr;
+      return slave ? controller.netns_name(*slave) : std::nullopt;
+    });
     feed.publish(event);
   });
   if (auto started = controller.start(); !started) return started;
@@ -81,7 +83,8 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
   auto listener = Listener::open(settings.socket);
   if (!listener) return std::unexpected(listener.error());
   if (!listener->has_group()) {
-    spdlog::warn("there is no group '{}': '{}' is root's alone", Listener::kGroup, settings.socket);
+    log_warning(
+        fmt::format("there is no group '{}': '{}' is root's alone", Listener::kGroup, settings.socket));
   }
   Routes routes{controller, [&reloader] { return reload(reloader); }};
   Loop loop{*listener, *monitor, controller, routes, feed, [&reloader] { (void)reload(reloader); }};

@@ -17,7 +17,8 @@ Reply no_content() {
 Reply problem_reply(const Error& error) {
   return {.status = api::http_status(error.code),
           .content_type = "application/problem+json",
-          .body = api::to_text(api::problem(error)) + "\n"};
+          .body = api::to_text(api::problem(error)) + "\n",
+          .refusal = error};
 }
 
 }  // namespace ipvlanx::daemon

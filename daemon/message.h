@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,7 @@ struct Reply {
   std::string body = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
   Then then = Then::done;
+  std::optional<Error> refusal = {};  // what the problem document says
 };
 
 Reply json_reply(unsigned status, const nlohmann::json& document);

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "into.h"
+#include "log.h"
 
 namespace ipvlanx::daemon {
 
@@ -50,7 +51,7 @@ asio::awaitable<void> Session::run() {
     parser.header_limit(kMostHeaderBytes);
     parser.body_limit(kMostBodyBytes);
     if (const ErrorCode error = co_await read(parser)) {
-      if (is_clients_mistake(error)) co_await refuse(error, parser.get());
+      if (is_clients_mistake(error)) co_await refuse(error, parser.get(), uid);
       co_return;
     }
 
@@ -62,6 +63,7 @@ asio::awaitable<void> Session::run() {
                           .idempotency_key = std::string{message["Idempotency-Key"]},
                           .uid = uid};
     Reply reply = routes_.answer(request);
+    log_request(request, reply);
     if (reply.then == Then::events) {
       co_await stream_events(std::move(reply));
       co_return;
@@ -107,11 +109,15 @@ asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Mes
   co_return error;
 }
 
-asio::awaitable<void> Session::refuse(ErrorCode mistake, const Message& request) {
+asio::awaitable<void> Session::refuse(ErrorCode mistake, const Message& request, uid_t uid) {
   const Error problem = mistake == http::error::body_limit
                             ? Error{Errc::body_too_large, "the body is larger than 1 MiB"}
                             : Error{Errc::bad_request, fmt::format("not HTTP: {}", mistake.message())};
-  if (co_await write(problem_reply(problem), request, After::close)) co_return;
+  const Reply reply = problem_reply(problem);
+  log_request(
+      {.method = std::string{request.method_string()}, .target = std::string{request.target()}, .uid = uid},
+      reply);
+  if (co_await write(reply, request, After::close)) co_return;
 
   // The client may still be writing. Closing now would break its pipe before it has
   // read why; so listen to the end, but not for long.

@@ -25,8 +25,10 @@ constexpr Word<LogLevel> kLogLevels[] = {{LogLevel::error, "error"},
                                          {LogLevel::warning, "warning"},
                                          {LogLevel::info, "info"},
                                          {LogLevel::debug, "debug"}};
-constexpr Word<LogFormat> kLogFormats[] = {
-    {LogFormat::automatic, "auto"}, {LogFormat::journal, "journal"}, {LogFormat::text, "text"}};
+constexpr Word<LogFormat> kLogFormats[] = {{LogFormat::automatic, "auto"},
+                                           {LogFormat::journal, "journal"},
+                                           {LogFormat::text, "text"},
+                                           {LogFormat::json, "json"}};
 constexpr Word<AddrPolicy> kAddrPolicies[] = {{AddrPolicy::learn, "learn"}, {AddrPolicy::static_, "static"}};
 constexpr Word<bool> kSwitches[] = {{true, "on"}, {false, "off"}};
 
@@ -86,7 +88,7 @@ constexpr SettingsKey kKeys[] = {
     {"daemon", "log-level", Takes::effect_at_once, "error | warning | info | debug",
      [](Settings& out, std::string_view text) { return take(parse_word(kLogLevels, text), out.log_level); },
      [](const Settings& settings) { return word_of(kLogLevels, settings.log_level); }},
-    {"daemon", "log-format", Takes::effect_at_once, "auto | journal | text",
+    {"daemon", "log-format", Takes::effect_at_once, "auto | journal | text | json",
      [](Settings& out, std::string_view text) { return take(parse_word(kLogFormats, text), out.log_format); },
      [](const Settings& settings) { return word_of(kLogFormats, settings.log_format); }},
     {"api", "write-group", Takes::effect_at_once, "GROUP",

@@ -118,7 +118,7 @@ TEST_CASE("a file without a fault but one") {
       {"[daemon]\nlog-level =", "f:2: log-level: '' is none of 'error', 'warning', 'info', 'debug'"},
       {"[daemon]\nlog-level = info # usual",
        "f:2: log-level: 'info # usual' is none of 'error', 'warning', 'info', 'debug'"},
-      {"[daemon]\nlog-format = xml", "f:2: log-format: 'xml' is none of 'auto', 'journal', 'text'"},
+      {"[daemon]\nlog-format = xml", "f:2: log-format: 'xml' is none of 'auto', 'journal', 'text', 'json'"},
       {"[daemon]\nsocket = run/api.sock", "f:2: socket: 'run/api.sock' is no absolute path"},
       {"[daemon]\nsocket = \"/run\"", "f:2: socket: '\"/run\"' is no absolute path"},
       {"[daemon]\nsocket = /a\nlog-level = info\nsocket = /a",

@@ -3,7 +3,7 @@
 #include "show.h"
 
 #include "../catch.h"
-#include "printable.h"
+#include "ipvlanx/base/printable.h"
 
 using namespace ipvlanx;
 using namespace ipvlanx::cli;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "grammar.h"
-#include "printable.h"
+#include "ipvlanx/base/printable.h"
 #include "run.h"
 
 namespace {

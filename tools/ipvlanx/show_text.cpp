@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "printable.h"
+#include "ipvlanx/base/printable.h"
 #include "show.h"
 #include "table.h"
 

@@ -7,7 +7,7 @@
 ipvlanx_build_packages=(
   build-essential g++ clang-19 bpftool cmake ninja-build pkg-config
   libbpf-dev libelf-dev zlib1g-dev libmnl-dev libsystemd-dev
-  nlohmann-json3-dev libboost-dev libfmt-dev libspdlog-dev libcli11-dev
+  nlohmann-json3-dev libboost-dev libfmt-dev libcli11-dev
 )
 # To run tools/demo.
 ipvlanx_demo_packages=(

@@ -17,7 +17,7 @@ inline constexpr const char* kSettingsFile = "/etc/ipvlanx/ipvlanx.conf";
 
 enum class LogLevel { error, warning, info, debug };
 // automatic: journal where that reads stderr, else text.
-enum class LogFormat { automatic, journal, text };
+enum class LogFormat { automatic, journal, text, json };
 
 struct Settings {
   std::string socket = "/run/ipvlanx/api.sock";

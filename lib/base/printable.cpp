@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "printable.h"
+#include "ipvlanx/base/printable.h"
 
 #include <fmt/format.h>
 
-namespace ipvlanx::cli {
+namespace ipvlanx {
 
 std::string printable(std::string_view text) {
   std::string out;
@@ -19,4 +19,4 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-}  // namespace ipvlanx::cli
+}  // namespace ipvlanx
