@@ -22,11 +22,10 @@ constexpr KeyOption kKeyOptions[] = {
     {"--log-format", "daemon.log-format", "how it is written"},
 };
 
-}  // namespace
+constexpr const char* kPurpose = "ipvlanxd: interfaces that share one NIC and its MAC address";
 
-std::expected<CommandLine, int> read_command_line(int argc, char** argv) {
-  CommandLine words;
-  CLI::App app{"ipvlanxd: interfaces that share one NIC and its MAC address", "ipvlanxd"};
+// What is said on the command line goes to `words`.
+void add_options(CLI::App& app, CommandLine& words) {
   app.set_version_flag("--version", "ipvlanxd " IPVLANX_VERSION);
   app.add_option("--config", words.config, fmt::format("the settings [{}]", kSettingsFile));
   app.add_flag("--check-config", words.check_config, "say what is wrong with the settings, and end");
@@ -43,6 +42,14 @@ std::expected<CommandLine, int> read_command_line(int argc, char** argv) {
   app.add_flag("--allow-private-bpffs", words.allow_private_bpffs,
                "accept a bpffs that PID 1 does not see: what is pinned there ends with its mount");
   app.add_option("--boot-id", words.boot, "which boot this is (tests)")->group("");  // not in --help
+}
+
+}  // namespace
+
+std::expected<CommandLine, int> read_command_line(int argc, char** argv) {
+  CommandLine words;
+  CLI::App app{kPurpose, "ipvlanxd"};
+  add_options(app, words);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -50,6 +57,13 @@ std::expected<CommandLine, int> read_command_line(int argc, char** argv) {
     return std::unexpected(status == 0 ? 0 : 1);
   }
   return words;
+}
+
+std::string command_line_help() {
+  CommandLine words;
+  CLI::App app{kPurpose, "ipvlanxd"};
+  add_options(app, words);
+  return app.help();
 }
 
 std::expected<Settings, Problems> read_settings(const CommandLine& words) {

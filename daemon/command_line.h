@@ -23,6 +23,7 @@ struct CommandLine {
 // Or the exit status: after --help and --version, which it has answered, and after
 // words it has complained about.
 std::expected<CommandLine, int> read_command_line(int argc, char** argv);
+std::string command_line_help();
 
 // The files' settings, with what the command line says instead.
 std::expected<Settings, Problems> read_settings(const CommandLine& words);

@@ -24,6 +24,7 @@ ipvlanx_test_packages=(
   python3 python3-jsonschema python3-prometheus-client python3-pytest python3-scapy python3-yaml
   avahi-daemon avahi-utils dbus-daemon dnsmasq-base ethtool iputils-arping isc-dhcp-client keepalived
   ndisc6 procps radvd udhcpc
+  mandoc
   conntrack iptables nftables python3-pyftpdlib strace traceroute
   systemd systemd-container udev
 )
