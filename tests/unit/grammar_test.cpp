@@ -3,6 +3,7 @@
 #include "grammar.h"
 
 #include "../catch.h"
+#include "commands.h"
 #include "find.h"
 
 using namespace ipvlanx;
@@ -226,4 +227,19 @@ TEST_CASE("a slave's name must mean one slave") {
 
   const auto several = the_only_one({slave(3, "web0", "ns1"), slave(4, "web0", std::nullopt)}, "web0");
   CHECK(several.error().message == "'web0' is ambiguous: web0@ns1 (id 3), web0 (id 4)");
+}
+
+TEST_CASE("help is everywhere, and says how each command is written") {
+  CHECK(no_command<HelpWanted>("help").text.find("Usage: ipvlanx ") == 0);
+  for (const CommandRow& row : commands()) {
+    const std::string object{row.object};
+    const std::string command = row.command.empty() ? object : object + " " + std::string{row.command};
+    const std::string first_line{row.usage.substr(0, row.usage.find('\n'))};
+    CAPTURE(command);
+    CHECK(no_command<HelpWanted>("help").text.find("ipvlanx " + first_line + "\n") != std::string::npos);
+    CHECK(no_command<HelpWanted>(object + " help").text.find("ipvlanx " + first_line + "\n") !=
+          std::string::npos);
+    CHECK(no_command<HelpWanted>(command + " help").text.find("Usage: ipvlanx " + first_line + "\n") == 0);
+    CHECK(no_command<HelpWanted>("-j " + command + " help").text.size() > first_line.size());
+  }
 }
