@@ -1,11 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// How does a C++ program ask the daemon? The API of DESIGN.md section 6, typed.
+// How does a C++ program ask the daemon? The API of ipvlanx-api(7), typed.
 //
-//     auto client = ipvlanx::Client::connect("/run/ipvlanx/api.sock");
-//     if (!client) return complain(client.error());
-//     auto slaves = client->slaves({.master = "eth0"});
+//     #include <fmt/format.h>
+//     #include <ipvlanx/client.h>
+//
+//     using namespace ipvlanx;
+//
+//     // Makes a slave behind the first port's master, and waits until its address steers.
+//     Result<void> example(const std::string& socket) {
+//       auto client = Client::connect(socket);
+//       if (!client) return std::unexpected(client.error());
+//       const auto ports = client->ports();
+//       if (!ports) return std::unexpected(ports.error());
+//       auto events = EventStream::open(socket);
+//       if (!events) return std::unexpected(events.error());
+//
+//       const auto slave = client->add_slave({.master = *IfName::parse(ports->at(0).master),
+//                                             .name = *IfName::parse("web0"),
+//                                             .addresses = {*Prefix::parse("10.0.0.50/24")}});
+//       if (!slave) return std::unexpected(slave.error());
+//       while (true) {
+//         const auto event = events->next(std::chrono::seconds{5});
+//         if (!event) return std::unexpected(event.error());
+//         if (!*event) return fail(Errc::no_daemon, "nothing happened for 5 seconds");
+//         fmt::print("{} {} {}\n", (*event)->seq, (*event)->type, (*event)->address);
+//         if ((*event)->type == "address-added") return client->delete_slave(SlaveId{slave->id});
+//       }
+//     }
+//
+// pkg-config ipvlanx-client says what to link.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -43,6 +69,8 @@ class Client {
   ~Client();
 
   Result<api::VersionReply> version();
+  // A success when the daemon serves.
+  Result<void> health();
 
   Result<std::vector<api::PortReply>> ports();
   Result<api::PortReply> port(const std::string& master);
@@ -81,6 +109,30 @@ class Client {
   explicit Client(std::unique_ptr<Connection> connection);
 
   std::unique_ptr<Connection> connection_;
+};
+
+// What happens, as it happens: owns a connection of its own. Not thread-safe.
+class EventStream {
+ public:
+  // Of what happens from now on, or from after event number `since`. Errors as Client's;
+  // events_gone: some after that number are not kept any more.
+  static Result<EventStream> open(std::string path, std::optional<std::uint64_t> since = {});
+  EventStream(EventStream&&) noexcept;
+  EventStream& operator=(EventStream&&) noexcept;
+  ~EventStream();
+
+  // The next one; nullopt: there was none within `patience`. After Errc::no_daemon it can be
+  // called again, and goes on after the last one that it gave; after Errc::events_gone too much
+  // has been missed: what is, has to be asked anew, and a new stream opened before.
+  Result<std::optional<api::EventReply>> next(std::chrono::milliseconds patience);
+  // The number of the last one it gave, or of `since`.
+  std::optional<std::uint64_t> last() const;
+
+ private:
+  class Reader;
+  explicit EventStream(std::unique_ptr<Reader> reader);
+
+  std::unique_ptr<Reader> reader_;
 };
 
 }  // namespace ipvlanx

@@ -181,6 +181,18 @@ void from_json(const json& in, ReloadedReply& reply) {
   in.at("needs_restart").get_to(reply.needs_restart);
 }
 
+void from_json(const json& in, EventReply& reply) {
+  in.at("seq").get_to(reply.seq);
+  in.at("time").get_to(reply.time);
+  in.at("type").get_to(reply.type);
+  if (in.contains("slave")) reply.slave = in.at("slave").get<std::uint32_t>();
+  reply.name = in.value("name", "");
+  reply.master = in.value("master", "");
+  reply.address = in.value("address", "");
+  if (in.contains("owner")) reply.owner = in.at("owner").get<std::uint32_t>();
+  reply.detail = in.value("detail", "");
+}
+
 json event_json(const Event& event, std::uint64_t seq, double time) {
   json out{{"seq", seq}, {"time", time}, {"type", to_string(event.type)}};
   if (event.slave) out["slave"] = number(*event.slave);

@@ -60,4 +60,8 @@ std::string stats(SlaveId id) {
   return fmt::format("/v1/slaves/{}/stats", number(id));
 }
 
+std::string events(std::optional<std::uint64_t> since) {
+  return since ? fmt::format("/v1/events?since={}", *since) : "/v1/events";
+}
+
 }  // namespace ipvlanx::target

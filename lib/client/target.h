@@ -2,6 +2,8 @@
 // Which URL means this thing? Pure text.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,5 +20,6 @@ std::string slave(SlaveId id);
 std::string addresses(SlaveId id);
 std::string address(SlaveId id, const IpAddress& address);
 std::string stats(SlaveId id);
+std::string events(std::optional<std::uint64_t> since);
 
 }  // namespace ipvlanx::target

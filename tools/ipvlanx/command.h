@@ -69,6 +69,9 @@ struct StatsShow {
 
 struct Drops {};
 
+// Events, until somebody ends it.
+struct Monitor {};
+
 // What of this host an operator may stumble over; works without the daemon.
 struct Check {};
 
@@ -91,7 +94,7 @@ struct ShowVersion {};
 
 using Command =
     std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow, PortSet, PortDel,
-                 PortFlush, StatsShow, Drops, Save, Apply, Reload, Check, PurgeAll, ShowVersion>;
+                 PortFlush, StatsShow, Drops, Monitor, Save, Apply, Reload, Check, PurgeAll, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

@@ -191,19 +191,11 @@ Parsed<Command> show_of_slave(Words words) {
   return command;
 }
 
-Parsed<Command> version(Words words) {
+// What has no words of its own.
+template <class What>
+Parsed<Command> alone(Words words) {
   if (const auto read = Options{}.read(words); !read) return same(read);
-  return ShowVersion{};
-}
-
-Parsed<Command> drops(Words words) {
-  if (const auto read = Options{}.read(words); !read) return same(read);
-  return Drops{};
-}
-
-Parsed<Command> check(Words words) {
-  if (const auto read = Options{}.read(words); !read) return same(read);
-  return Check{};
+  return What{};
 }
 
 Result<std::string> file_name(std::string_view text) {
@@ -225,11 +217,6 @@ Parsed<Command> apply_from(Words words) {
   if (const auto read = options.read(words); !read) return same(read);
   if (!file) return missing("FILE");
   return Apply{*file};
-}
-
-Parsed<Command> reload(Words words) {
-  if (const auto read = Options{}.read(words); !read) return same(read);
-  return Reload{};
 }
 
 Result<std::string> folder(std::string_view text) {
@@ -275,13 +262,14 @@ constexpr std::array kRows = {
     CommandRow{"port", "del", "port del MASTER", of_port<PortDel>},
     CommandRow{"port", "flush", "port flush MASTER", of_port<PortFlush>},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
-    CommandRow{"drops", "", "drops", drops},
-    CommandRow{"check", "", "check", check},
+    CommandRow{"drops", "", "drops", alone<Drops>},
+    CommandRow{"monitor", "", "monitor", alone<Monitor>},
+    CommandRow{"check", "", "check", alone<Check>},
     CommandRow{"save", "", "save [ FILE ]", save_to},
     CommandRow{"apply", "", "apply FILE", apply_from},
-    CommandRow{"reload", "", "reload", reload},
+    CommandRow{"reload", "", "reload", alone<Reload>},
     CommandRow{"purge", "", "purge [ pin-root DIR ] [ state-dir DIR ]", purge_all},
-    CommandRow{"version", "", "version", version},
+    CommandRow{"version", "", "version", alone<ShowVersion>},
 };
 
 }  // namespace

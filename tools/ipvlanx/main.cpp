@@ -37,11 +37,14 @@ Exit complain(const Error& error) {
 }
 
 // What cannot be written, to a full disk perhaps, must not look like success.
+Result<void> write_out(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
+  return kernel_error("stdout", errno);
+}
+
 Exit print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
-    return Exit::done;
-  }
-  return complain(kernel_error("stdout", errno).error());
+  const auto written = write_out(text);
+  return written ? Exit::done : complain(written.error());
 }
 
 Exit explain(const NoCommand& reason) {
@@ -68,6 +71,10 @@ Exit work(Words words) {
   if (const auto* all = std::get_if<PurgeAll>(&invocation->command)) {
     const auto purged = purge(all->what);
     return purged ? Exit::done : complain(purged.error());
+  }
+  if (std::holds_alternative<Monitor>(invocation->command)) {
+    const auto ended = monitor(socket_path(*invocation), *invocation, write_out);
+    return ended ? Exit::done : complain(ended.error());
   }
   auto client = Client::connect(socket_path(*invocation));
   if (!client) return complain(client.error());

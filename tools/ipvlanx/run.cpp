@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 #include <system_error>
+#include <thread>
 
 #include "find.h"
 #include "ipvlanx/base/files.h"
@@ -18,6 +20,9 @@
 namespace ipvlanx::cli {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kRestart{30};  // a daemon's, with many slaves
 
 // The daemon has a working directory of its own: a path goes to it from the root.
 std::string seen_by_daemon(const std::string& netns) {
@@ -156,6 +161,8 @@ class Runner {
     return shown(*reloaded, text::reloaded, json::reloaded);
   }
 
+  Result<std::string> operator()(const Monitor&) { return ""; }  // see monitor()
+
   Result<std::string> operator()(const Check&) { return check(invocation_).text; }
 
   Result<std::string> operator()(const PurgeAll& command) { return nothing(purge(command.what)); }
@@ -220,6 +227,28 @@ Checked check(const Invocation& invocation) {
       findings, [](const Finding& finding) { return finding.state == Finding::State::missing; });
   if (!invocation.json) return {text::findings(findings), complete};
   return {json::findings(findings).dump(invocation.pretty ? 4 : -1) + '\n', complete};
+}
+
+Result<void> monitor(const std::string& socket, const Invocation& invocation,
+                     const std::function<Result<void>(const std::string&)>& print) {
+  auto events = EventStream::open(socket);
+  if (!events) return std::unexpected(events.error());
+  std::optional<Clock::time_point> away_since;
+  while (true) {
+    const auto event = events->next(std::chrono::hours{1});
+    if (!event) {
+      if (!away_since) away_since = Clock::now();
+      if (event.error().code != Errc::no_daemon || Clock::now() > *away_since + kRestart) {
+        return std::unexpected(event.error());
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds{100});
+      continue;
+    }
+    away_since.reset();
+    if (!*event) continue;
+    const auto printed = print(invocation.json ? json::event(**event).dump() + "\n" : text::event(**event));
+    if (!printed) return printed;
+  }
 }
 
 Result<std::string> run(Client& client, const Invocation& invocation) {

@@ -2,6 +2,7 @@
 // How is a command carried out? By asking the daemon, but for check.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "command.h"
@@ -16,7 +17,12 @@ struct Checked {
 // Check: without the daemon.
 Checked check(const Invocation& invocation);
 
-// Returns what to print.
+// Monitor: each event is printed as it happens, until `print` says that it cannot, or the daemon
+// is away for longer than a restart takes.
+Result<void> monitor(const std::string& socket, const Invocation& invocation,
+                     const std::function<Result<void>(const std::string&)>& print);
+
+// All other commands. Returns what to print.
 Result<std::string> run(Client& client, const Invocation& invocation);
 
 }  // namespace ipvlanx::cli

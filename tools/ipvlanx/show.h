@@ -36,6 +36,7 @@ std::string links(const ShownSlaves& slaves);
 std::string addresses(const ShownSlaves& slaves);
 std::string ports(const ShownPorts& ports);
 std::string stats(const ShownSlaves& slaves);
+std::string event(const api::EventReply& event);
 std::string reloaded(const api::ReloadedReply& reloaded);
 std::string drops(const api::DropsReply& drops);
 std::string version(const api::VersionReply& version);
@@ -51,6 +52,7 @@ Json stats(const ShownSlaves& slaves);
 Json drops(const api::DropsReply& drops);
 Json version(const api::VersionReply& version);
 Json applied(const api::AppliedReply& applied);
+Json event(const api::EventReply& event);
 Json reloaded(const api::ReloadedReply& reloaded);
 Json findings(const std::vector<Finding>& findings);
 }  // namespace json

@@ -117,6 +117,17 @@ Json applied(const api::AppliedReply& applied) {
   return {{"created", applied.created}, {"changed", applied.changed}};
 }
 
+Json event(const api::EventReply& event) {
+  Json out{{"seq", event.seq}, {"time", event.time}, {"type", event.type}};
+  if (event.slave) out["slave"] = *event.slave;
+  if (!event.name.empty()) out["name"] = event.name;
+  if (!event.master.empty()) out["master"] = event.master;
+  if (!event.address.empty()) out["address"] = event.address;
+  if (event.owner) out["owner"] = *event.owner;
+  if (!event.detail.empty()) out["detail"] = event.detail;
+  return out;
+}
+
 Json reloaded(const api::ReloadedReply& reloaded) {
   return {{"changed", reloaded.changed}, {"needs_restart", reloaded.needs_restart}};
 }

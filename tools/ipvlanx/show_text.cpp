@@ -137,6 +137,17 @@ std::string findings(const std::vector<Finding>& findings) {
   return table({{"CHECK"}, {"STATE"}, {"DETAIL"}}, rows);
 }
 
+// 12: address-conflict slave 2 db0 on eth0 10.0.0.5 owned by slave 1
+std::string event(const api::EventReply& event) {
+  std::string out = fmt::format("{}: {}", event.seq, printable(event.type));
+  if (event.slave) out += fmt::format(" slave {} {}", *event.slave, printable(event.name));
+  if (!event.master.empty()) out += fmt::format(" on {}", printable(event.master));
+  if (!event.address.empty()) out += fmt::format(" {}", printable(event.address));
+  if (event.owner) out += fmt::format(" owned by slave {}", *event.owner);
+  if (!event.detail.empty()) out += fmt::format(": {}", printable(event.detail));
+  return out + "\n";
+}
+
 std::string reloaded(const api::ReloadedReply& reloaded) {
   std::string out;
   for (const auto& key : reloaded.changed) out += fmt::format("changed: {}\n", printable(key));

@@ -102,6 +102,19 @@ struct ReloadedReply {
   std::vector<std::string> needs_restart;  // differ from what the daemon was started with
 };
 
+// One line of GET /v1/events; what does not apply is empty.
+struct EventReply {
+  std::uint64_t seq = 0;  // without gaps
+  double time = 0;        // seconds since the epoch
+  std::string type;       // slave-added, ...
+  std::optional<std::uint32_t> slave;
+  std::string name;  // the slave's
+  std::string master;
+  std::string address;
+  std::optional<std::uint32_t> owner;  // the slave that has the address
+  std::string detail;                  // a sentence
+};
+
 // netns_name: of the slave's namespace, as Links::netns_name() says it.
 SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std::string> netns_name);
 PortReply port_reply(const State& state, const Port& port);
@@ -132,6 +145,7 @@ void from_json(const nlohmann::json& in, FindingReply& reply);
 void from_json(const nlohmann::json& in, VersionReply& reply);
 void from_json(const nlohmann::json& in, AppliedReply& reply);
 void from_json(const nlohmann::json& in, ReloadedReply& reply);
+void from_json(const nlohmann::json& in, EventReply& reply);
 
 // One line of GET /v1/events; absent fields are left out.
 nlohmann::json event_json(const Event& event, std::uint64_t seq, double time);
