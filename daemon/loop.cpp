@@ -30,11 +30,12 @@ int duplicate(int fd) {
 class Loop::Impl {
  public:
   Impl(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-       EventFeed& feed, std::function<void()> reload)
+       EventFeed& feed, Documents& documents, std::function<void()> reload)
       : monitor_(monitor),
         controller_(controller),
         routes_(routes),
         feed_(feed),
+        documents_(documents),
         reload_(std::move(reload)),
         signals_(context_, SIGINT, SIGTERM, SIGHUP),
         acceptor_(context_, asio::local::stream_protocol{}, duplicate(listener.fd())),
@@ -50,6 +51,7 @@ class Loop::Impl {
     start(accept_connections());
     start(follow_the_kernel());
     start(announce());
+    start(apply_documents());
     context_.run();
   }
 
@@ -72,6 +74,7 @@ class Loop::Impl {
     notices_.close(error);
     pause_.cancel();
     announcing_.cancel();
+    applying_.cancel();
     stopping_ = true;
     for (Session* session : std::set{sessions_}) session->close();
   }
@@ -129,6 +132,17 @@ class Loop::Impl {
     }
   }
 
+  // There are few, and not for long: asking is simpler than telling which notice is about them.
+  asio::awaitable<void> apply_documents() {
+    while (documents_.waiting()) {
+      ErrorCode ended;
+      applying_.expires_after(std::chrono::seconds{1});
+      co_await applying_.async_wait(into(ended));
+      if (stopping_) co_return;
+      documents_.apply();
+    }
+  }
+
   // What just failed will fail again at once: do not spin.
   asio::awaitable<void> pause() {
     ErrorCode cancelled;
@@ -140,6 +154,7 @@ class Loop::Impl {
   Controller& controller_;
   Routes& routes_;
   EventFeed& feed_;
+  Documents& documents_;
   std::function<void()> reload_;
 
   asio::io_context context_{1};
@@ -148,14 +163,16 @@ class Loop::Impl {
   asio::posix::stream_descriptor notices_;
   asio::steady_timer pause_{context_};
   asio::steady_timer announcing_{context_};
+  asio::steady_timer applying_{context_};
   std::set<Session*> sessions_;
   bool full_ = false;  // has been said
   bool stopping_ = false;
 };
 
 Loop::Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-           EventFeed& feed, std::function<void()> reload)
-    : impl_(std::make_unique<Impl>(listener, monitor, controller, routes, feed, std::move(reload))) {
+           EventFeed& feed, Documents& documents, std::function<void()> reload)
+    : impl_(
+          std::make_unique<Impl>(listener, monitor, controller, routes, feed, documents, std::move(reload))) {
 }
 
 Loop::~Loop() = default;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "documents.h"
 #include "event_feed.h"
 #include "ipvlanx/control/controller.h"
 #include "ipvlanx/netlink/link_monitor.h"
@@ -21,7 +22,7 @@ class Loop {
 
   // From here on SIGINT and SIGTERM end run() instead of the process, and SIGHUP calls `reload`.
   Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-       EventFeed& feed, std::function<void()> reload);
+       EventFeed& feed, Documents& documents, std::function<void()> reload);
   ~Loop();
 
   // Until a signal says so. Every connection is closed then.

@@ -78,7 +78,8 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
                       open_log(settings.log_level, settings.log_format);
                       controller.set_defaults(settings.defaults);
                     }};
-  apply_documents(controller, settings.documents);
+  Documents documents{controller, settings.documents};
+  documents.apply();
 
   auto listener = Listener::open(settings.socket);
   if (!listener) return std::unexpected(listener.error());
@@ -87,7 +88,8 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
         fmt::format("there is no group '{}': '{}' is root's alone", Listener::kGroup, settings.socket));
   }
   Routes routes{controller, [&reloader] { return reload(reloader); }};
-  Loop loop{*listener, *monitor, controller, routes, feed, [&reloader] { (void)reload(reloader); }};
+  Loop loop{
+      *listener, *monitor, controller, routes, feed, documents, [&reloader] { (void)reload(reloader); }};
   announce_ready(settings.socket);
   loop.run();
   return {};

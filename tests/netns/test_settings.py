@@ -191,6 +191,7 @@ def test_slaves_of_conf_d_are_there_after_the_start(idle: Topology, config: Path
 
     web = {"name": "web0", "master": "m0", "netns": "ns0", "addresses": ["10.0.0.10/24"]}
     document("10-bad", {"name": "bad0", "master": "m0"}, {"name": "bad1", "master": "nowhere"})
+    document("15-bad", {"name": "lo", "master": "m0"})
     document("20-web", web)
     drop_in(config, "30.conf", "[apply]\nfile = /nowhere.json\n")
     daemon.start()
@@ -198,10 +199,30 @@ def test_slaves_of_conf_d_are_there_after_the_start(idle: Topology, config: Path
     ping_ok(idle.external, "10.0.0.10")
     log = daemon.log.read_text()
     assert "20-web.json: created 2, changed 0" in log
-    assert "not applied: " in log and "10-bad.json" in log and "slaves[1].master" in log
+    assert "10-bad.json: waits: there is no interface 'nowhere'" in log
+    assert "15-bad.json: " in log and "(field: slaves[0].name)" in log
     assert "not applied: /nowhere.json: there is no such file" in log
 
     daemon.restart()
     assert [slave["name"] for slave in daemon.get("/v1/slaves")] == ["web0"]
     assert "20-web.json: created 0, changed 0" in daemon.log.read_text()
     assert space.link("web0")
+
+
+def test_documents_wait_for_what_comes_later(idle: Topology, config: Path) -> None:
+    daemon = idle.daemon
+    document = config.parent / "late.json"
+    slave = {"name": "web0", "master": "late0", "netns": "later", "addresses": ["10.9.0.10/24"]}
+    document.write_text(json.dumps({"version": 1, "slaves": [slave]}))
+    config.write_text(f"[apply]\nfile = {document}\n")
+    daemon.start()
+    idle.host.ip("link add late0 type veth peer name late1")
+    eventually("namespace", lambda: "late.json: waits: " in daemon.log.read_text() and "later" in daemon.log.read_text())
+    assert daemon.get("/v1/slaves") == []
+    idle.netns("later")
+    eventually("slave", lambda: [s["netns"] for s in daemon.get("/v1/slaves")] == ["later"])
+    assert daemon.log.read_text().count("late.json: waits: there is no interface 'late0'") == 1
+
+    daemon.cli("link del web0")  # applied once: whoever removes it meanwhile means it
+    daemon.cli("link add link m0 name other0")
+    assert [s["name"] for s in daemon.get("/v1/slaves")] == ["other0"]
