@@ -2,7 +2,6 @@
 #include "listener.h"
 
 #include <fmt/format.h>
-#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -63,7 +62,7 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<Listener> Listener::open(const std::string& path) {
+Result<Listener> Listener::open(const std::string& path, std::optional<gid_t> group) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
   const std::size_t slash = path.rfind('/');
@@ -75,28 +74,40 @@ Result<Listener> Listener::open(const std::string& path) {
   auto fd = open_socket(path);
   if (!fd) return std::unexpected(fd.error());
   if (::bind(fd->get(), as_sockaddr(*address), sizeof *address) != 0) return socket_error(path);
-  const group* members = ::getgrnam(kGroup);
-  Listener listener{path, std::move(*fd), members != nullptr};
+  Listener listener{path, std::move(*fd), File::ours};
 
   // Before listen() nobody can connect, whatever the mode was at first.
-  if (members && ::chown(path.c_str(), static_cast<uid_t>(-1), members->gr_gid) != 0) {
-    return socket_error(path);
-  }
+  if (group && ::chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0) return socket_error(path);
   if (::chmod(path.c_str(), 0660) != 0) return socket_error(path);
   if (::listen(listener.fd(), SOMAXCONN) != 0) return socket_error(path);
   return listener;
+}
+
+Result<Listener> Listener::adopt(UniqueFd socket) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  int listens = 0;
+  socklen_t listens_size = sizeof listens;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      ::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0) {
+    return socket_error("handed over");
+  }
+  if (address.sun_family != AF_UNIX || !listens) {
+    return fail(Errc::kernel_refused, "the socket handed over is no unix socket that listens");
+  }
+  return Listener{address.sun_path, std::move(socket), File::theirs};
 }
 
 Listener& Listener::operator=(Listener&& other) noexcept {
   Listener taken{std::move(other)};  // ends with what we held
   std::swap(path_, taken.path_);
   std::swap(fd_, taken.fd_);
-  std::swap(has_group_, taken.has_group_);
+  std::swap(file_, taken.file_);
   return *this;
 }
 
 Listener::~Listener() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (fd_ && file_ == File::ours) ::unlink(path_.c_str());
 }
 
 }  // namespace ipvlanx::daemon

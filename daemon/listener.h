@@ -2,6 +2,9 @@
 // The API's socket in the file system: who may connect, and what becomes of the file.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 
 #include "ipvlanx/base/result.h"
@@ -9,30 +12,29 @@
 
 namespace ipvlanx::daemon {
 
-// Owns the listening socket and its file, which goes with it.
+// Owns the listening socket and, where it was opened here, its file, which goes with it.
 class Listener {
  public:
-  // Group whose members may connect; without it in the system, root's alone.
-  static constexpr const char* kGroup = "ipvlanx";
-
-  // Mode 0660. A file that a dead daemon left behind is replaced; one that a living
-  // daemon listens on is an error, and so is what is no socket.
-  static Result<Listener> open(const std::string& path);
-  Listener(Listener&& other) noexcept
-      : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)), has_group_(other.has_group_) {}
+  // Mode 0660, of this group if there is one. A file that a dead daemon left behind is replaced;
+  // one that a living daemon listens on is an error, and so is what is no socket.
+  static Result<Listener> open(const std::string& path, std::optional<gid_t> group);
+  // One that somebody else listens on for us; the file, its mode and its group are theirs.
+  static Result<Listener> adopt(UniqueFd socket);
+  Listener(Listener&&) noexcept = default;
   Listener& operator=(Listener&& other) noexcept;
   ~Listener();
 
   int fd() const { return fd_.get(); }
-  bool has_group() const { return has_group_; }
+  const std::string& path() const { return path_; }
 
  private:
-  Listener(std::string path, UniqueFd fd, bool has_group)
-      : path_(std::move(path)), fd_(std::move(fd)), has_group_(has_group) {}
+  enum class File { ours, theirs };
+  Listener(std::string path, UniqueFd fd, File file)
+      : path_(std::move(path)), fd_(std::move(fd)), file_(file) {}
 
-  std::string path_;  // empty: moved from
-  UniqueFd fd_;
-  bool has_group_ = false;
+  std::string path_;
+  UniqueFd fd_;  // none: moved from
+  File file_;
 };
 
 }  // namespace ipvlanx::daemon

@@ -10,6 +10,7 @@
 
 #include "into.h"
 #include "log.h"
+#include "service.h"
 #include "session.h"
 
 namespace ipvlanx::daemon {
@@ -52,6 +53,7 @@ class Loop::Impl {
     start(follow_the_kernel());
     start(announce());
     start(apply_documents());
+    start(show_life());
     context_.run();
   }
 
@@ -70,11 +72,13 @@ class Loop::Impl {
       signal = co_await signals_.async_wait(into(error));
     }
     log_info(fmt::format("ends on signal {}", signal));
+    announce_end();
     acceptor_.close(error);
     notices_.close(error);
     pause_.cancel();
     announcing_.cancel();
     applying_.cancel();
+    showing_life_.cancel();
     stopping_ = true;
     for (Session* session : std::set{sessions_}) session->close();
   }
@@ -143,6 +147,17 @@ class Loop::Impl {
     }
   }
 
+  // From here and from nowhere else: a loop that is stuck falls silent.
+  asio::awaitable<void> show_life() {
+    const auto interval = watchdog_interval();
+    while (interval && !stopping_) {
+      announce_life();
+      ErrorCode cancelled;
+      showing_life_.expires_after(*interval);
+      co_await showing_life_.async_wait(into(cancelled));
+    }
+  }
+
   // What just failed will fail again at once: do not spin.
   asio::awaitable<void> pause() {
     ErrorCode cancelled;
@@ -164,6 +179,7 @@ class Loop::Impl {
   asio::steady_timer pause_{context_};
   asio::steady_timer announcing_{context_};
   asio::steady_timer applying_{context_};
+  asio::steady_timer showing_life_{context_};
   std::set<Session*> sessions_;
   bool full_ = false;  // has been said
   bool stopping_ = false;

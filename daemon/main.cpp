@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "access.h"
 #include "command_line.h"
 #include "directory.h"
 #include "documents.h"
@@ -17,6 +18,7 @@
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
+#include "privileges.h"
 #include "reload.h"
 #include "routes.h"
 #include "service.h"
@@ -53,7 +55,23 @@ Result<SettingsChange> reload(Reloader& reloader) {
   return change;
 }
 
+// A group that is not there is nobody: what was meant is not known.
+Access access_by(const Settings& settings) {
+  if (settings.write_group.empty()) return {};
+  const Access access{.writers = group_named(settings.write_group)};
+  if (!access.writers) {
+    log_warning(
+        fmt::format("write-group: there is no group '{}': changes are for root alone", settings.write_group));
+  }
+  return access;
+}
+
 Result<void> run(const CommandLine& words, const Settings& settings) {
+  auto inherited = inherited_socket();
+  if (!inherited) return std::unexpected(inherited.error());
+  const auto readers = group_named(kReaders);
+  if (auto dropped = drop_privileges(readers); !dropped) return dropped;
+
   if (auto made = make_directory(settings.state_dir, 0700); !made) return made;
   auto links = open_kernel_links(settings.state_dir + "/host-settings");
   if (!links) return std::unexpected(links.error());
@@ -74,23 +92,24 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
     feed.publish(event);
   });
   if (auto started = controller.start(); !started) return started;
-  Reloader reloader{words, settings, [&controller](const Settings& settings) {
+  Access access;
+  Reloader reloader{words, settings, [&controller, &access](const Settings& settings) {
                       open_log(settings.log_level, settings.log_format);
                       controller.set_defaults(settings.defaults);
+                      access = access_by(settings);
                     }};
   Documents documents{controller, settings.documents};
   documents.apply();
 
-  auto listener = Listener::open(settings.socket);
+  auto listener =
+      *inherited ? Listener::adopt(std::move(*inherited)) : Listener::open(settings.socket, readers);
   if (!listener) return std::unexpected(listener.error());
-  if (!listener->has_group()) {
-    log_warning(
-        fmt::format("there is no group '{}': '{}' is root's alone", Listener::kGroup, settings.socket));
-  }
-  Routes routes{controller, [&reloader] { return reload(reloader); }};
+  if (!readers)
+    log_warning(fmt::format("there is no group '{}': '{}' is root's alone", kReaders, listener->path()));
+  Routes routes{controller, access, [&reloader] { return reload(reloader); }};
   Loop loop{
       *listener, *monitor, controller, routes, feed, documents, [&reloader] { (void)reload(reloader); }};
-  announce_ready(settings.socket);
+  announce_ready(listener->path());
   loop.run();
   return {};
 }

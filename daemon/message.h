@@ -2,14 +2,13 @@
 // A request and its reply as the routes see them: HTTP's meaning without its wire.
 #pragma once
 
-#include <sys/types.h>
-
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "access.h"
 #include "ipvlanx/base/result.h"
 
 namespace ipvlanx::daemon {
@@ -18,8 +17,8 @@ struct Request {
   std::string method;
   std::string target;  // as it came: still percent-encoded, with the query
   std::string body = {};
-  std::string idempotency_key = {};    // of the header Idempotency-Key, or empty
-  uid_t uid = static_cast<uid_t>(-1);  // of the process at the other end
+  std::string idempotency_key = {};  // of the header Idempotency-Key, or empty
+  Peer peer = {};
 };
 
 // Whether the reply ends with its body, or goes on with the events to come.

@@ -87,12 +87,6 @@ Reply no_route(const Request& request, const Target& target) {
   return reply;
 }
 
-// Who may connect at all is the socket's mode; changes are root's.
-Result<void> check_access(const Request& request) {
-  if (request.method == "GET" || request.uid == 0) return {};
-  return fail(Errc::forbidden, fmt::format("changes are for root, not for uid {}", request.uid));
-}
-
 Result<void> check_query(const Route& route, const Target& target) {
   for (const auto& [parameter, value] : target.query) {
     if (std::ranges::find(route.parameters, parameter) == route.parameters.end()) {
@@ -137,7 +131,8 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
     if (!arguments) continue;
 
     const Measured measured{times_, route};
-    if (const auto may = check_access(request); !may) return problem_reply(may.error());
+    const auto may = check_access(access_, request.method, request.peer);
+    if (!may) return problem_reply(may.error());
     if (const auto known = check_query(route, *target); !known) return problem_reply(known.error());
 
     const Call this_call{controller_, reload_, times_, std::move(*arguments), target->query, request.body};

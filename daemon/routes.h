@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "access.h"
 #include "handlers.h"
 #include "idempotency.h"
 #include "ipvlanx/control/controller.h"
@@ -22,16 +23,18 @@ struct RouteRow {
 };
 std::vector<RouteRow> all_routes();
 
-// Borrows the controller. Used on the loop's thread.
+// Borrows what it is given. Used on the loop's thread.
 class Routes {
  public:
-  Routes(Controller& controller, Reload reload) : controller_(controller), reload_(std::move(reload)) {}
+  Routes(Controller& controller, const Access& access, Reload reload)
+      : controller_(controller), access_(access), reload_(std::move(reload)) {}
 
   // Always a reply: an error is a problem document.
   Reply answer(const Request& request, Idempotency::Clock::time_point now = Idempotency::Clock::now());
 
  private:
   Controller& controller_;
+  const Access& access_;
   Reload reload_;
   RequestTimes times_;
   Idempotency idempotency_;

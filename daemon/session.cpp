@@ -2,7 +2,6 @@
 #include "session.h"
 
 #include <fmt/format.h>
-#include <sys/socket.h>
 
 #include <array>
 
@@ -16,13 +15,6 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 namespace {
-
-uid_t peer_uid(int socket) {
-  ucred peer{.uid = static_cast<uid_t>(-1)};
-  socklen_t size = sizeof peer;
-  ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-  return peer.uid;
-}
 
 // What came was no HTTP that we serve, as opposed to the connection's end.
 bool is_clients_mistake(const boost::system::error_code& error) {
@@ -45,7 +37,7 @@ Session::Session(Socket socket, Routes& routes, EventFeed& feed)
 }
 
 asio::awaitable<void> Session::run() {
-  const uid_t uid = peer_uid(stream_.socket().native_handle());
+  const Peer peer = peer_of(stream_.socket().native_handle());
   while (true) {
     Parser parser;
     parser.header_limit(kMostHeaderBytes);
@@ -61,7 +53,7 @@ asio::awaitable<void> Session::run() {
                           .target = std::string{message.target()},
                           .body = std::move(message.body()),
                           .idempotency_key = std::string{message["Idempotency-Key"]},
-                          .uid = uid};
+                          .peer = peer};
     Reply reply = routes_.answer(request);
     log_request(request, reply);
     if (reply.then == Then::events) {

@@ -22,6 +22,7 @@ namespace {
 
 constexpr uid_t kRoot = 0;
 constexpr uid_t kSomebody = 1000;
+constexpr gid_t kWriters = 2000;
 
 // A daemon with master m0 and namespace `a`, and no slave yet.
 class Given {
@@ -35,16 +36,17 @@ class Given {
 
   Reply answer(const Request& request) { return routes_.answer(request, now_); }
   Reply get(const std::string& target) {
-    return answer({.method = "GET", .target = target, .uid = kSomebody});
+    return answer({.method = "GET", .target = target, .peer = {kSomebody}});
   }
   Reply post(const std::string& target, const std::string& body, const std::string& key = "") {
-    return answer({.method = "POST", .target = target, .body = body, .idempotency_key = key, .uid = kRoot});
+    return answer(
+        {.method = "POST", .target = target, .body = body, .idempotency_key = key, .peer = {kRoot}});
   }
   Reply patch(const std::string& target, const std::string& body) {
-    return answer({.method = "PATCH", .target = target, .body = body, .uid = kRoot});
+    return answer({.method = "PATCH", .target = target, .body = body, .peer = {kRoot}});
   }
   Reply del(const std::string& target) {
-    return answer({.method = "DELETE", .target = target, .uid = kRoot});
+    return answer({.method = "DELETE", .target = target, .peer = {kRoot}});
   }
 
   // Its URL.
@@ -75,7 +77,8 @@ class Given {
   FakeLinks links_;
   FakeDatapath datapath_;
   Controller controller_{links_, datapath_, state_path_};
-  Routes routes_{controller_, [this] {
+  const Access access_{.writers = kWriters};
+  Routes routes_{controller_, access_, [this] {
                    ++reloads;
                    return reloaded;
                  }};
@@ -242,7 +245,7 @@ TEST_CASE("what is nowhere, and what is there with other methods") {
     CAPTURE(target);
     check_problem(given.get(target), 404, "no-such-route");
   }
-  const Reply reply = given.answer({.method = "PUT", .target = "/v1/slaves/1", .uid = kRoot});
+  const Reply reply = given.answer({.method = "PUT", .target = "/v1/slaves/1", .peer = {kRoot}});
   check_problem(reply, 405, "method-not-allowed");
   CHECK(Given::header(reply, "Allow") == "GET, PATCH, DELETE");
   check_problem(given.get("v1/slaves"), 400, "bad-request");
@@ -251,13 +254,27 @@ TEST_CASE("what is nowhere, and what is there with other methods") {
   check_problem(given.get("/v1/ports/m0%00"), 400, "bad-request");
 }
 
-TEST_CASE("whoever may connect may look, and root alone may change") {
+TEST_CASE("whoever may connect may look; root and the write group may change") {
   Given given;
   const std::string url = given.slave("web0", "10.0.0.5/24");
   CHECK(given.get(url).status == 200);
-  check_problem(given.answer({.method = "DELETE", .target = url, .uid = kSomebody}), 403, "forbidden");
-  check_problem(given.answer({.method = "DELETE", .target = url}), 403, "forbidden");
+  for (const Peer& peer : {Peer{}, Peer{kSomebody}, Peer{kSomebody, {0, kWriters + 1}}}) {
+    for (const char* method : {"DELETE", "PATCH"}) {
+      check_problem(given.answer({.method = method, .target = url, .peer = peer}), 403, "forbidden");
+    }
+    // Whatever it says, it is not read.
+    check_problem(given.answer({.method = "POST", .target = "/v1/slaves", .body = "{", .peer = peer}), 403,
+                  "forbidden");
+  }
   CHECK(given.slaves() == 1);
+  CHECK(given.answer({.method = "DELETE", .target = url, .peer = {kSomebody, {0, kWriters}}}).status == 204);
+  CHECK(given.slaves() == 0);
+}
+
+TEST_CASE("without a write group, changes are root's") {
+  CHECK(check_access({}, "POST", {kRoot}));
+  CHECK_FALSE(check_access({}, "POST", {kSomebody, {0}}));
+  CHECK(check_access({}, "GET", {kSomebody}));
 }
 
 TEST_CASE("a request is carried out once for its Idempotency-Key") {
