@@ -21,6 +21,7 @@ from stream import Stream
 from test_purge import what_is_there
 
 UNIT_FILES = [f"/usr/lib/systemd/system/{unit}" for unit in UNITS]
+SETTINGS = Path("/etc/ipvlanx/ipvlanx.conf")
 CAPABILITIES = {
     "net_broadcast": 11, "net_admin": 12, "net_raw": 13, "sys_ptrace": 19, "sys_admin": 21,
 }  # fmt: skip
@@ -171,6 +172,27 @@ def test_a_request_that_waits_at_its_end_is_answered_by_the_next(service: Servic
         os.kill(first, signal.SIGKILL)
         daemon.another(first)
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_reload(service: ServiceTopology) -> None:
+    daemon = service.daemon
+    SETTINGS.parent.mkdir(exist_ok=True)
+    SETTINGS.write_text("[defaults]\nmax-addresses = 7\n")
+    try:
+        daemon.start()
+        first = daemon.pid
+        SETTINGS.write_text("[defaults]\nmax-addresses = 8\n")
+        sh("systemctl reload ipvlanxd.service")
+        daemon.cli("link add link m0 name ipvl0 mode l2")
+        assert daemon.get("/v1/slaves")[0]["max_addresses"] == 8
+        SETTINGS.write_text("[defaults]\nmax-addresses = many\n")
+        wrong = ["systemctl", "reload", "ipvlanxd.service"]
+        assert subprocess.run(wrong, capture_output=True).returncode == 1
+        daemon.cli("link add link m0 name ipvl1 mode l2")
+        assert daemon.get("/v1/slaves")[1]["max_addresses"] == 8
+        assert daemon.running and daemon.pid == first
+    finally:
+        SETTINGS.unlink()
 
 
 def test_purge_after_it_leaves_nothing(service: ServiceTopology) -> None:

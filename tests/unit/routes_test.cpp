@@ -378,6 +378,7 @@ TEST_CASE("settings are read again, and what they changed is said") {
   check_problem(given.post("/v1/reload", "{}"), 422, "bad-settings");
 
   check_problem(given.post("/v1/reload", R"({"all": true})"), 400, "unknown-field", "all");
-  check_problem(given.answer({.method = "POST", .target = "/v1/reload", .uid = kSomebody}), 403, "forbidden");
+  check_problem(given.answer({.method = "POST", .target = "/v1/reload", .peer = {kSomebody}}), 403,
+                "forbidden");
   CHECK(given.reloads == 2);
 }
