@@ -39,6 +39,12 @@ Result<UniqueFd> open_socket(const std::string& path) {
   return fd;
 }
 
+// 0: nothing is there. A socket's file keeps its number for as long as the socket is open.
+ino_t inode_at(const std::string& path) {
+  struct stat file{};
+  return ::lstat(path.c_str(), &file) == 0 ? file.st_ino : 0;
+}
+
 // Nobody listens on a file that refuses connections: its daemon is dead.
 Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   struct stat file{};
@@ -74,7 +80,7 @@ Result<Listener> Listener::open(const std::string& path, std::optional<gid_t> gr
   auto fd = open_socket(path);
   if (!fd) return std::unexpected(fd.error());
   if (::bind(fd->get(), as_sockaddr(*address), sizeof *address) != 0) return socket_error(path);
-  Listener listener{path, std::move(*fd), File::ours};
+  Listener listener{path, std::move(*fd), inode_at(path)};
 
   // Before listen() nobody can connect, whatever the mode was at first.
   if (group && ::chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0) return socket_error(path);
@@ -95,7 +101,7 @@ Result<Listener> Listener::adopt(UniqueFd socket) {
   if (address.sun_family != AF_UNIX || !listens) {
     return fail(Errc::kernel_refused, "the socket handed over is no unix socket that listens");
   }
-  return Listener{address.sun_path, std::move(socket), File::theirs};
+  return Listener{address.sun_path, std::move(socket), 0};
 }
 
 Listener& Listener::operator=(Listener&& other) noexcept {
@@ -107,7 +113,7 @@ Listener& Listener::operator=(Listener&& other) noexcept {
 }
 
 Listener::~Listener() {
-  if (fd_ && file_ == File::ours) ::unlink(path_.c_str());
+  if (fd_ && file_ != 0 && inode_at(path_) == file_) ::unlink(path_.c_str());
 }
 
 }  // namespace ipvlanx::daemon

@@ -12,7 +12,8 @@
 
 namespace ipvlanx::daemon {
 
-// Owns the listening socket and, where it was opened here, its file, which goes with it.
+// Owns the listening socket and, where it was opened here, its file, which goes with it, unless
+// somebody has put another in its place.
 class Listener {
  public:
   // Mode 0660, of this group if there is one. A file that a dead daemon left behind is replaced;
@@ -28,13 +29,12 @@ class Listener {
   const std::string& path() const { return path_; }
 
  private:
-  enum class File { ours, theirs };
-  Listener(std::string path, UniqueFd fd, File file)
+  Listener(std::string path, UniqueFd fd, ino_t file)
       : path_(std::move(path)), fd_(std::move(fd)), file_(file) {}
 
   std::string path_;
   UniqueFd fd_;  // none: moved from
-  File file_;
+  ino_t file_;   // 0: not ours
 };
 
 }  // namespace ipvlanx::daemon

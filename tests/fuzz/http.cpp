@@ -12,7 +12,8 @@ using nlohmann::json;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   World world;
-  daemon::Routes routes{world.controller};
+  const daemon::Access access;
+  daemon::Routes routes{world.controller, access, [] { return SettingsChange{}; }};
   boost::asio::const_buffer rest{data, size};
   while (rest.size() > 0) {
     daemon::HttpParser parser;
@@ -26,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (error || !parser.is_done()) return 0;
 
     daemon::Request request = parser.take_request();
-    request.uid = 0;
+    request.peer = {.uid = 0};
     const daemon::Reply reply = routes.answer(request);
     must(reply.status >= 200 && reply.status < 600, "a status");
     if (reply.status >= 400) {

@@ -4,7 +4,7 @@
     external              host                     ns0, ns1, ...
     x0  ---- veth ----  m0 ==== slaves ==========  ipvl0, ipvl1, ...
 
-`host` is process 1's network namespace, as in conftest.py.
+`host` is process 1's network namespace, as in drawing.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from conftest import MachineTopology
+from drawing import MachineTopology
 from ipvlanx import Daemon
 from maps import Maps
 from space import Netns, eventually
@@ -34,10 +34,10 @@ def sh(words: str, check: bool = True) -> str:
 
 def install(prefix: str = "/usr") -> None:
     """As `cmake --install build` does, but for its list of files, which it keeps in the build."""
-    for part in ("deploy", "daemon", "tools"):
+    for part in ("deploy", "daemon", "tools", "lib"):
         script = Path(os.environ["IPVLANX_BUILD"], part, "cmake_install.cmake")
         sh(f"cmake -DCMAKE_INSTALL_PREFIX={prefix} -P {script}")
-    sh("systemd-sysusers")
+    sh(f"systemd-sysusers {prefix}/lib/sysusers.d/ipvlanx.conf")
     sh("systemctl daemon-reload")
 
 
@@ -102,21 +102,27 @@ class ServiceDaemon(Daemon):
 
     def close(self) -> None:
         print(self.journal())
-        self.stop()
+        sh(f"systemctl stop {' '.join(UNITS)}", check=False)  # or it was uninstalled
 
 
 class ServiceTopology(MachineTopology):
     def __init__(self) -> None:
-        install()
-        sh("systemctl start ipvlanxd.socket")
+        self.install()
         super().__init__()
         self.daemon = ServiceDaemon(self.host)
         self.maps = self.daemon.maps
 
+    def install(self) -> None:
+        install()
+        sh("systemctl start ipvlanxd.socket")
+
+    def uninstall(self) -> None:
+        sh("/usr/bin/ipvlanx purge")
+
     def close(self) -> None:
         try:
             self.daemon.close()
-            sh("/usr/bin/ipvlanx purge")
+            self.uninstall()
         finally:
             DROP_IN.unlink(missing_ok=True)
             sh("systemctl daemon-reload")

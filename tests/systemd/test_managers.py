@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from conftest import MachineTopology
+from drawing import MachineTopology
 from ipvlanx import EXTERNAL, FAMILIES, HOST, Slave
 from space import eventually, ping_ok
 

@@ -18,7 +18,7 @@ from ipvlanx import EXTERNAL, FAMILIES, Slave
 from service import API, UNITS, ServiceTopology, configure, install, sh
 from space import eventually, ping_ok
 from stream import Stream
-from test_purge import what_is_there
+from test_purge import settled, what_is_there
 
 UNIT_FILES = [f"/usr/lib/systemd/system/{unit}" for unit in UNITS]
 SETTINGS = Path("/etc/ipvlanx/ipvlanx.conf")
@@ -48,6 +48,24 @@ def test_the_units_are_correct_and_bounded() -> None:
     install()
     sh(f"systemd-analyze verify --man=no {' '.join(UNIT_FILES)}")
     sh(f"systemd-analyze security --offline=true --threshold=40 {UNIT_FILES[1]}")
+
+
+def test_installed_below_any_prefix(tmp_path: Path) -> None:
+    install(f"{tmp_path}")
+    try:
+        sh(f"systemctl link {' '.join(f'{tmp_path}/lib/systemd/system/{unit}' for unit in UNITS)}")
+        assert sh(f"curl --silent --unix-socket {API} http://x/v1/slaves", check=False) == ""
+        sh("systemctl start ipvlanxd.socket")
+        assert sh(f"curl --silent --unix-socket {API} http://x/v1/slaves").strip() == "[]"
+        pid = sh("systemctl show --value -p MainPID ipvlanxd.service").strip()
+        assert os.readlink(f"/proc/{pid}/exe") == f"{tmp_path}/sbin/ipvlanxd"
+        assert (tmp_path / "etc/ipvlanx/ipvlanx.conf").exists()
+        variable = sh(f"pkg-config --variable=prefix {tmp_path}/lib/pkgconfig/ipvlanx.pc").strip()
+        assert variable == f"{tmp_path}"
+    finally:
+        sh(f"systemctl stop {' '.join(UNITS)}")
+        sh(f"systemctl disable {' '.join(UNITS)}")
+        sh(f"{tmp_path}/bin/ipvlanx purge")
 
 
 def test_the_first_request_starts_it(service: ServiceTopology) -> None:
@@ -81,7 +99,7 @@ def test_bounded_as_it_is_it_can_do_all(service: ServiceTopology, mode: str) -> 
     """Namespaces that come after its start, by name and by process; settings of the host."""
     daemon, host = service.daemon, service.host
     daemon.start()
-    before = what_is_there(host)
+    before = settled(service)
     named, of_process = service.netns("ns0"), service.netns("ns1")
     sleeper = of_process.spawn("sleep", "1000")
     eventually("sleep is there", lambda: Path(f"/proc/{sleeper.pid}/comm").read_text() == "sleep\n")
@@ -197,7 +215,7 @@ def test_reload(service: ServiceTopology) -> None:
 
 def test_purge_after_it_leaves_nothing(service: ServiceTopology) -> None:
     host, daemon = service.host, service.daemon
-    before = what_is_there(host)
+    before = settled(service)
     for mode in ("l2", "l3s"):
         space = service.netns("ns0")
         daemon.cli(f"link add link m0 name ipvl0 mode {mode} netns {space.name} addr 10.0.0.10/24")

@@ -5,7 +5,7 @@
 
 # To build the programs.
 ipvlanx_build_packages=(
-  build-essential g++ clang-19 bpftool cmake ninja-build pkg-config
+  build-essential g++ clang-19 bpftool cmake file ninja-build pkg-config
   libbpf-dev libelf-dev zlib1g-dev libcap-ng-dev libmnl-dev libsystemd-dev
   nlohmann-json3-dev libboost-dev libfmt-dev libcli11-dev
 )
@@ -27,6 +27,7 @@ ipvlanx_test_packages=(
   mandoc
   conntrack iptables nftables python3-pyftpdlib strace traceroute
   systemd systemd-container udev
+  curl dpkg-dev init-system-helpers lintian
 )
 
 # To run tests under another kernel, by tests/vm/run.
