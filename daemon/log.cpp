@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 
 #include "log_limit.h"
 
@@ -22,6 +23,7 @@ struct Log {
   LogLevel level = LogLevel::info;
   LogFormat format = LogFormat::text;
   LogLimit limit;
+  std::mutex mutex;  // of all of it
 };
 
 Log& the_log() {
@@ -66,6 +68,7 @@ double now() {
 
 // Whether to say it; what was not said before is told then.
 bool admit(LogEntry& entry, const std::string& kind, const std::string& subject) {
+  const std::lock_guard lock{the_log().mutex};
   if (entry.level > the_log().level) return false;
   const auto unsaid = the_log().limit.admit(kind, subject, LogLimit::Clock::now());
   if (unsaid.value_or(0) > 0) entry.message += fmt::format(" ({} more like this were not logged)", *unsaid);
@@ -75,6 +78,7 @@ bool admit(LogEntry& entry, const std::string& kind, const std::string& subject)
 }  // namespace
 
 void open_log(LogLevel level, LogFormat format) {
+  const std::lock_guard lock{the_log().mutex};
   the_log().level = level;
   the_log().format = format;
   if (format == LogFormat::automatic) {
@@ -83,6 +87,7 @@ void open_log(LogLevel level, LogFormat format) {
 }
 
 void log(const LogEntry& entry) {
+  const std::lock_guard lock{the_log().mutex};
   if (entry.level > the_log().level) return;
   if (the_log().format == LogFormat::journal) return send_to_journal(entry);
   const bool json = the_log().format == LogFormat::json;
@@ -101,7 +106,7 @@ void log_request(const Request& request, const Reply& reply) {
   if (reply.refusal) {
     LogEntry entry = entry_of(request, *reply.refusal);
     if (admit(entry, std::string{name(reply.refusal->code)}, fmt::to_string(request.uid))) log(entry);
-  } else if (the_log().level == LogLevel::debug) {
+  } else {
     log({LogLevel::debug, fmt::format("{} {} of uid {}: {}", request.method, request.target,
                                       static_cast<int>(request.uid), reply.status)});
   }

@@ -29,7 +29,7 @@ struct LogEntry {
 // From here on; what was set before is forgotten.
 void open_log(LogLevel level, LogFormat format);
 
-// Used on the loop's thread.
+// These may be called by any thread.
 void log(const LogEntry& entry);
 inline void log_error(std::string message) {
   log({LogLevel::error, std::move(message)});

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
+import socketserver
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from ipvlanx import IPVLANX, Topology
+from ipvlanx import BIN, IPVLANX, Topology
 from space import eventually
 
 REPOSITORY = Path(__file__).parents[2]
@@ -19,9 +22,24 @@ LIBRARIES = [
     str(Path(os.environ["IPVLANX_BUILD"], "lib", f"libipvlanx_{name}.a"))
     for name in ("client", "api", "model", "base")
 ]
-# Reads SOCKET, and SINCE for events after that number: the next one, or what is wrong.
+# Reads SOCKET, and `all` to ask all there is, or SINCE for events after that number: the next one,
+# or what is wrong.
 MAIN = """
+void all(const std::string& socket) {
+  auto client = Client::connect(socket);
+  const SlaveId id{7};
+  const Prefix prefix = *Prefix::parse("10.0.0.5/24");
+  (void)client->version(), client->health(), client->check(), client->metrics();
+  (void)client->ports(), client->port("m0"), client->change_port("m0", {}), client->delete_port("m0");
+  (void)client->flush_port("m0"), client->slaves(), client->slave(id), client->stats(id), client->drops();
+  (void)client->add_slave({*IfName::parse("m0"), *IfName::parse("web0")}), client->change_slave(id, {});
+  (void)client->delete_slave(id), client->add_address(id, {prefix});
+  (void)client->delete_address(id, prefix.address), client->save(), client->apply("{}"), client->reload();
+  (void)EventStream::open(socket, 1);
+}
+
 int main(int, char** argv) {
+  if (argv[2] && argv[2] == std::string{"all"}) return all(argv[1]), 0;
   if (!argv[2]) {
     const auto done = example(argv[1]);
     if (!done) fmt::print("{}\\n", done.error().message);
@@ -77,6 +95,38 @@ def test_the_example_is_short_and_works(net: Topology, program: Path) -> None:
     net.daemon.stop()
     assert said(program, net.daemon.socket) == (
         1, f"no daemon at '{net.daemon.socket}': No such file or directory\n")  # fmt: skip
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """A server that has nothing, and remembers what was asked."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[str] = []
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append(f"{self.command} {self.path.partition('?')[0]}")
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer
+
+    def address_string(self) -> str:
+        return "unix"
+
+
+def test_the_client_asks_all_there_is(program: Path, tmp_path: Path) -> None:
+    tables = subprocess.run([BIN / "api_tables"], capture_output=True, check=True).stdout
+    routes = {f"{route['method']} {route['path']}" for route in json.loads(tables)["routes"]}
+    path = str(tmp_path / "socket")
+    with socketserver.ThreadingUnixStreamServer(path, Recorder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert said(program, path, "all")[0] == 0
+        server.shutdown()
+    patterns = {route: re.compile(re.sub(r"{\w+}", "[^/]+", route)) for route in routes}
+    asked = {route for route in routes for one in Recorder.asked if patterns[route].fullmatch(one)}
+    assert asked == routes
 
 
 def test_events_after_a_number(net: Topology, program: Path) -> None:

@@ -211,7 +211,7 @@ TEST_CASE("help everywhere, of what is there and no more") {
         "port show help", "stats help", "version help"}) {
     const auto text = no_command<HelpWanted>(line).text;
     CHECK(text.starts_with("Usage: ipvlanx "));
-    for (const auto* unbuilt : {"host-access", "netkit", "afxdp", "monitor"}) {
+    for (const auto* unbuilt : {"host-access", "netkit", "afxdp"}) {
       INFO(unbuilt);
       CHECK_FALSE(text.contains(unbuilt));
     }

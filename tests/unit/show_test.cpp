@@ -155,3 +155,25 @@ TEST_CASE("a tenant's names do not reach the terminal as they are") {
   CHECK_FALSE(text::stats({{slave, kStats}}).contains('\x1b'));
   CHECK(json::links({{slave}}).dump().contains("\\u001b"));
 }
+
+TEST_CASE("events and reloads, with what tenants name made printable") {
+  const api::EventReply event{.seq = 12,
+                              .time = 1.5,
+                              .type = "address-conflict",
+                              .slave = 2,
+                              .name = "a\x1b[2J",
+                              .master = "eth0",
+                              .address = "10.0.0.5",
+                              .owner = 1,
+                              .detail = "later"};
+  CHECK(text::event(event) ==
+        "12: address-conflict slave 2 a\\x1b[2J on eth0 10.0.0.5 owned by slave 1: later\n");
+  CHECK(text::event({.seq = 3, .type = "resync"}) == "3: resync\n");
+  CHECK(json::event({.seq = 3, .time = 2, .type = "port-removed", .master = "eth0"}).dump() ==
+        R"({"seq":3,"time":2.0,"type":"port-removed","master":"eth0"})");
+
+  const api::ReloadedReply reloaded{.changed = {"daemon.log-level"}, .needs_restart = {"apply.file"}};
+  CHECK(text::reloaded(reloaded) == "changed: daemon.log-level\nneeds a restart: apply.file\n");
+  CHECK(json::reloaded(reloaded).dump() ==
+        R"({"changed":["daemon.log-level"],"needs_restart":["apply.file"]})");
+}
