@@ -41,9 +41,9 @@ static void ask(struct client* client) {
   int length = 0;
 
   if (body) length = snprintf(text, sizeof(text), body, number++);
-  int size = snprintf(request, sizeof(request),
-                      "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%.*s", method, target,
-                      once ? "Connection: close\r\n" : "", length, length, text);
+  int size =
+      snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%.*s",
+               method, target, once ? "Connection: close\r\n" : "", length, length, text);
   client->got = client->wanted = 0;
   client->asked = now_ns();
   if (send(client->socket, request, (size_t)size, MSG_NOSIGNAL) != size) die("send");
