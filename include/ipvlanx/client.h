@@ -28,7 +28,7 @@
 //       }
 //     }
 //
-// pkg-config ipvlanx-client says what to link.
+// pkg-config ipvlanx says what to link.
 #pragma once
 
 #include <chrono>
