@@ -105,10 +105,10 @@ void log_event(const Event& event, const std::function<std::optional<std::string
 void log_request(const Request& request, const Reply& reply) {
   if (reply.refusal) {
     LogEntry entry = entry_of(request, *reply.refusal);
-    if (admit(entry, std::string{name(reply.refusal->code)}, fmt::to_string(request.uid))) log(entry);
+    if (admit(entry, std::string{name(reply.refusal->code)}, fmt::to_string(request.peer.uid))) log(entry);
   } else {
     log({LogLevel::debug, fmt::format("{} {} of uid {}: {}", request.method, request.target,
-                                      static_cast<int>(request.uid), reply.status)});
+                                      static_cast<int>(request.peer.uid), reply.status)});
   }
 }
 

@@ -98,10 +98,10 @@ LogEntry entry_of(const Request& request, const Error& why) {
   const unsigned status = api::http_status(why.code);
   LogEntry entry{status >= 500 || why.code == Errc::forbidden ? LogLevel::warning : LogLevel::info,
                  fmt::format("refused {} {} of uid {}: {}: {}", request.method, request.target,
-                             static_cast<int>(request.uid), name(why.code), why.message)};
+                             static_cast<int>(request.peer.uid), name(why.code), why.message)};
   put(entry.fields, "CODE", std::string{name(why.code)});
   put(entry.fields, "FIELD", why.field);
-  put(entry.fields, "PEER_UID", fmt::to_string(static_cast<int>(request.uid)));
+  put(entry.fields, "PEER_UID", fmt::to_string(static_cast<int>(request.peer.uid)));
   put(entry.fields, "SLAVE_ID", slave_in(request));
   return entry;
 }

@@ -43,7 +43,7 @@ asio::awaitable<void> Session::run() {
     parser.header_limit(kMostHeaderBytes);
     parser.body_limit(kMostBodyBytes);
     if (const ErrorCode error = co_await read(parser)) {
-      if (is_clients_mistake(error)) co_await refuse(error, parser.get(), uid);
+      if (is_clients_mistake(error)) co_await refuse(error, parser.get(), peer);
       co_return;
     }
 
@@ -101,13 +101,13 @@ asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Mes
   co_return error;
 }
 
-asio::awaitable<void> Session::refuse(ErrorCode mistake, const Message& request, uid_t uid) {
+asio::awaitable<void> Session::refuse(ErrorCode mistake, const Message& request, const Peer& peer) {
   const Error problem = mistake == http::error::body_limit
                             ? Error{Errc::body_too_large, "the body is larger than 1 MiB"}
                             : Error{Errc::bad_request, fmt::format("not HTTP: {}", mistake.message())};
   const Reply reply = problem_reply(problem);
   log_request(
-      {.method = std::string{request.method_string()}, .target = std::string{request.target()}, .uid = uid},
+      {.method = std::string{request.method_string()}, .target = std::string{request.target()}, .peer = peer},
       reply);
   if (co_await write(reply, request, After::close)) co_return;
 

@@ -38,7 +38,7 @@ class Session {
 
   boost::asio::awaitable<ErrorCode> read(Parser& parser);
   boost::asio::awaitable<ErrorCode> write(const Reply& reply, const Message& request, After after);
-  boost::asio::awaitable<void> refuse(ErrorCode mistake, const Message& request, uid_t uid);
+  boost::asio::awaitable<void> refuse(ErrorCode mistake, const Message& request, const Peer& peer);
   boost::asio::awaitable<void> stream_events(Reply reply);
   void end_with_the_client();
 

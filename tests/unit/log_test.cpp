@@ -40,7 +40,8 @@ TEST_CASE("an event as text, as JSON, and with its fields") {
 }
 
 TEST_CASE("a refused request says whose, why, and of which slave") {
-  const Request request{.method = "DELETE", .target = "/v1/slaves/7/addresses/10.0.0.5", .uid = 1000};
+  const Request request{
+      .method = "DELETE", .target = "/v1/slaves/7/addresses/10.0.0.5", .peer = {.uid = 1000}};
   const LogEntry entry = entry_of(request, {Errc::forbidden, "changes are for root", "id"});
   CHECK(entry.level == LogLevel::warning);
   CHECK(entry.message ==
