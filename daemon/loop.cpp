@@ -41,9 +41,17 @@ class Loop::Impl {
         signals_(context_, SIGINT, SIGTERM, SIGHUP),
         acceptor_(context_, asio::local::stream_protocol{}, duplicate(listener.fd())),
         notices_(context_, duplicate(monitor.fd())) {
-    controller_.on_announcement([this] { announcing_.cancel(); });
+    controller_.events().run_by(
+        [this](std::function<void()> tell) { asio::post(context_, std::move(tell)); });
+    controller_.on_announcement([this] {
+      asio::post(context_, [this] {
+        something_to_announce_ = true;
+        announcing_.cancel();
+      });
+    });
   }
   ~Impl() {
+    controller_.events().run_by([](const std::function<void()>& tell) { tell(); });
     controller_.on_announcement([] {});
   }
 
@@ -68,7 +76,7 @@ class Loop::Impl {
     ErrorCode error;
     int signal = co_await signals_.async_wait(into(error));
     while (signal == SIGHUP) {
-      reload_();
+      co_await worker_.run([this] { reload_(); });
       signal = co_await signals_.async_wait(into(error));
     }
     log_info(fmt::format("ends on signal {}", signal));
@@ -104,7 +112,7 @@ class Loop::Impl {
 
   asio::awaitable<void> serve(Session::Socket socket) {
     if (stopping_) co_return;
-    Session session{std::move(socket), routes_, feed_};
+    Session session{std::move(socket), routes_, feed_, worker_};
     sessions_.insert(&session);
     co_await session.run();
     sessions_.erase(&session);
@@ -115,47 +123,67 @@ class Loop::Impl {
       ErrorCode error;
       co_await notices_.async_wait(asio::posix::stream_descriptor::wait_read, into(error));
       if (stopping_) co_return;
-      auto notices = monitor_.read();
-      if (!notices) {
-        log_trouble(notices.error());
-        co_await pause();
-        notices = Notices{.lost = true};
-      }
-      for (const Error& error : controller_.follow(*notices)) log_trouble(error);
+      const auto heard = co_await worker_.run([this] { return hear(); });
+      if (heard) continue;
+      log_trouble(heard.error());
+      co_await pause();
+      co_await worker_.run([this] { follow({.lost = true}); });
     }
+  }
+
+  // In the worker's thread.
+  Result<void> hear() {
+    const auto notices = monitor_.read();
+    if (!notices) return std::unexpected(notices.error());
+    follow(*notices);
+    return {};
+  }
+  void follow(const Notices& notices) {
+    for (const Error& error : controller_.follow(notices)) log_trouble(error);
   }
 
   asio::awaitable<void> announce() {
     while (!stopping_) {
-      for (const Error& error : controller_.announce(Announcements::Time::clock::now())) {
-        log_trouble(error);
-      }
+      something_to_announce_ = false;
+      const auto next = co_await worker_.run([this] { return announce_due(); });
+      if (something_to_announce_ || stopping_) continue;
       ErrorCode woken;
-      announcing_.expires_at(controller_.next_announcement().value_or(Announcements::Time::max()));
+      announcing_.expires_at(next.value_or(Announcements::Time::max()));
       co_await announcing_.async_wait(into(woken));
     }
   }
 
   // There are few, and not for long: asking is simpler than telling which notice is about them.
   asio::awaitable<void> apply_documents() {
-    while (documents_.waiting()) {
+    while (documents_.waiting() && !stopping_) {
       ErrorCode ended;
       applying_.expires_after(std::chrono::seconds{1});
       co_await applying_.async_wait(into(ended));
       if (stopping_) co_return;
-      documents_.apply();
+      co_await worker_.run([this] { documents_.apply(); });
     }
   }
 
-  // From here and from nowhere else: a loop that is stuck falls silent.
+  // From here and from nowhere else: a loop that is stuck falls silent, and so does one whose
+  // worker is.
   asio::awaitable<void> show_life() {
     const auto interval = watchdog_interval();
     while (interval && !stopping_) {
+      co_await worker_.run([] {});
+      if (stopping_) co_return;
       announce_life();
       ErrorCode cancelled;
       showing_life_.expires_after(*interval);
       co_await showing_life_.async_wait(into(cancelled));
     }
+  }
+
+  // In the worker's thread. When to do it again.
+  std::optional<Announcements::Time> announce_due() {
+    for (const Error& error : controller_.announce(Announcements::Time::clock::now())) {
+      log_trouble(error);
+    }
+    return controller_.next_announcement();
   }
 
   // What just failed will fail again at once: do not spin.
@@ -173,6 +201,7 @@ class Loop::Impl {
   std::function<void()> reload_;
 
   asio::io_context context_{1};
+  Worker worker_;
   asio::signal_set signals_;
   asio::local::stream_protocol::acceptor acceptor_;
   asio::posix::stream_descriptor notices_;
@@ -180,6 +209,7 @@ class Loop::Impl {
   asio::steady_timer announcing_{context_};
   asio::steady_timer applying_{context_};
   asio::steady_timer showing_life_{context_};
+  bool something_to_announce_ = false;
   std::set<Session*> sessions_;
   bool full_ = false;  // has been said
   bool stopping_ = false;

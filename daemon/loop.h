@@ -14,8 +14,11 @@
 
 namespace ipvlanx::daemon {
 
-// The process's one thread: connections, the kernel's notices, signals. Borrows
-// everything it is given.
+// The thread that waits: for connections, the kernel's notices, signals. It answers who only
+// reads; what changes something (requests, following the kernel, announcing) it has done by a
+// worker's thread, in order, and waits for none of it. The state is the worker's to change, and
+// locked only for the moment in which it does; events are told in this thread, and what a
+// request has done is told before it is answered. Borrows everything it is given.
 class Loop {
  public:
   static constexpr std::size_t kMostSessions = 256;

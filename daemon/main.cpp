@@ -86,6 +86,7 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
   EventFeed feed;
   controller.events().on_event([&controller, &feed](const LoggedEvent& event) {
     log_event(event.event, [&]() -> std::optional<std::string> {
+      const auto reading = controller.reading();
       const Slave* slave = event.event.slave ? controller.state().slave(*event.event.slave) : nullptr;
       return slave ? controller.netns_name(*slave) : std::nullopt;
     });

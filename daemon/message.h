@@ -2,6 +2,7 @@
 // A request and its reply as the routes see them: HTTP's meaning without its wire.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ struct Request {
   std::string body = {};
   std::string idempotency_key = {};  // of the header Idempotency-Key, or empty
   Peer peer = {};
+  std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
 };
 
 // Whether the reply ends with its body, or goes on with the events to come.

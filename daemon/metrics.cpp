@@ -124,6 +124,7 @@ void add_requests(Text& text, const RequestTimes& times) {
 }  // namespace
 
 void RequestTimes::add(const Route& route, std::chrono::duration<double> time) {
+  const std::lock_guard alone{mutex_};
   Histogram& histogram = by_route_[route];
   for (std::size_t i = 0; i < kBuckets.size(); ++i) {
     if (time.count() > kBuckets[i]) continue;
@@ -132,6 +133,11 @@ void RequestTimes::add(const Route& route, std::chrono::duration<double> time) {
   }
   ++histogram.count;
   histogram.sum += time.count();
+}
+
+std::map<RequestTimes::Route, RequestTimes::Histogram> RequestTimes::by_route() const {
+  const std::lock_guard alone{mutex_};
+  return by_route_;
 }
 
 std::string metrics(const api::VersionReply& version, const State& state, const AllStats& all,

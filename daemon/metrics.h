@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,8 +17,7 @@
 
 namespace ipvlanx::daemon {
 
-// How long requests took, from their arrival to their reply, by route. Used on the loop's
-// thread.
+// How long requests took, from their arrival to their reply, by route. Thread-safe.
 class RequestTimes {
  public:
   static constexpr std::array<double, 8> kBuckets{0.001, 0.0025, 0.01, 0.05, 0.25, 1, 5, 30};  // seconds
@@ -31,9 +31,10 @@ class RequestTimes {
   using Route = std::pair<std::string_view, std::string_view>;
 
   void add(const Route& route, std::chrono::duration<double> time);
-  const std::map<Route, Histogram>& by_route() const { return by_route_; }
+  std::map<Route, Histogram> by_route() const;
 
  private:
+  mutable std::mutex mutex_;
   std::map<Route, Histogram> by_route_;
 };
 

@@ -9,7 +9,7 @@
 
 namespace ipvlanx::daemon {
 
-// Knows what is in force. Used on the loop's thread.
+// Knows what is in force. Used on one thread, the worker's.
 class Reloader {
  public:
   // `take`: has all keys take effect that can do so at once; called now, and at each reload.

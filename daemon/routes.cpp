@@ -104,14 +104,15 @@ Reply call(const Route& route, const Call& call) {
 // Notes how long a request took when it is over.
 class Measured {
  public:
-  Measured(RequestTimes& times, const Route& route) : times_(times), route_(route) {}
-  ~Measured() { times_.add({route_.method, route_.pattern}, std::chrono::steady_clock::now() - start_); }
+  Measured(RequestTimes& times, const Route& route, const Request& request)
+      : times_(times), route_(route), arrived_(request.arrived) {}
+  ~Measured() { times_.add({route_.method, route_.pattern}, std::chrono::steady_clock::now() - arrived_); }
   Measured(const Measured&) = delete;
 
  private:
   RequestTimes& times_;
   const Route& route_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point arrived_;
 };
 
 }  // namespace
@@ -122,6 +123,10 @@ std::vector<RouteRow> all_routes() {
   return rows;
 }
 
+bool Routes::changes_something(const Request& request) {
+  return request.method != "GET";
+}
+
 Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now) {
   const auto target = parse_target(request.target);
   if (!target) return problem_reply(target.error());
@@ -130,11 +135,13 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
     auto arguments = route.method == request.method ? match(route.pattern, target->path) : std::nullopt;
     if (!arguments) continue;
 
-    const Measured measured{times_, route};
+    const Measured measured{times_, route, request};
     const auto may = check_access(access_, request.method, request.peer);
     if (!may) return problem_reply(may.error());
     if (const auto known = check_query(route, *target); !known) return problem_reply(known.error());
 
+    std::shared_lock<std::shared_mutex> reading;
+    if (!changes_something(request)) reading = controller_.reading();
     const Call this_call{controller_, reload_, times_, std::move(*arguments), target->query, request.body};
     if (request.method != "POST" || request.idempotency_key.empty()) return call(route, this_call);
 

@@ -23,12 +23,14 @@ struct RouteRow {
 };
 std::vector<RouteRow> all_routes();
 
-// Borrows what it is given. Used on the loop's thread.
+// Borrows what it is given. Requests that change something are answered in the thread that owns
+// it, one after the other; those that do not in any thread.
 class Routes {
  public:
   Routes(Controller& controller, const Access& access, Reload reload)
       : controller_(controller), access_(access), reload_(std::move(reload)) {}
 
+  static bool changes_something(const Request& request);
   // Always a reply: an error is a problem document.
   Reply answer(const Request& request, Idempotency::Clock::time_point now = Idempotency::Clock::now());
 

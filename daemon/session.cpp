@@ -31,30 +31,34 @@ void set_head(http::response<Body>& response, const Reply& reply) {
 
 }  // namespace
 
-Session::Session(Socket socket, Routes& routes, EventFeed& feed)
-    : stream_(std::move(socket)), routes_(routes), feed_(feed), wake_(stream_.get_executor()) {
+Session::Session(Socket socket, Routes& routes, EventFeed& feed, Worker& worker)
+    : stream_(std::move(socket)),
+      routes_(routes),
+      feed_(feed),
+      worker_(worker),
+      wake_(stream_.get_executor()) {
   wake_.expires_at(asio::steady_timer::time_point::max());
 }
 
 asio::awaitable<void> Session::run() {
   const Peer peer = peer_of(stream_.socket().native_handle());
   while (true) {
-    Parser parser;
-    parser.header_limit(kMostHeaderBytes);
-    parser.body_limit(kMostBodyBytes);
+    HttpParser parser;
     if (const ErrorCode error = co_await read(parser)) {
       if (is_clients_mistake(error)) co_await refuse(error, parser.get(), peer);
       co_return;
     }
 
-    Message& message = parser.get();
+    const HttpMessage& message = parser.get();
     const After after = message.keep_alive() ? After::next_request : After::close;
-    const Request request{.method = std::string{message.method_string()},
-                          .target = std::string{message.target()},
-                          .body = std::move(message.body()),
-                          .idempotency_key = std::string{message["Idempotency-Key"]},
-                          .peer = peer};
-    Reply reply = routes_.answer(request);
+    Request request = parser.take_request();
+    request.peer = peer;
+    Reply reply;
+    if (Routes::changes_something(request)) {
+      reply = co_await worker_.run([&] { return routes_.answer(request); });
+    } else {
+      reply = routes_.answer(request);
+    }
     log_request(request, reply);
     if (reply.then == Then::events) {
       co_await stream_events(std::move(reply));
@@ -71,7 +75,7 @@ void Session::close() {
   stream_.socket().close(ignored);
 }
 
-asio::awaitable<Session::ErrorCode> Session::read(Parser& parser) {
+asio::awaitable<Session::ErrorCode> Session::read(HttpParser& parser) {
   ErrorCode error;
   stream_.expires_after(kIdleTime);
   co_await http::async_read_header(stream_, buffer_, parser, into(error));
@@ -87,7 +91,8 @@ asio::awaitable<Session::ErrorCode> Session::read(Parser& parser) {
   co_return error;
 }
 
-asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Message& request, After after) {
+asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const HttpMessage& request,
+                                                   After after) {
   http::response<http::string_body> response;
   response.version(request.version());
   response.keep_alive(after == After::next_request);
@@ -101,7 +106,7 @@ asio::awaitable<Session::ErrorCode> Session::write(const Reply& reply, const Mes
   co_return error;
 }
 
-asio::awaitable<void> Session::refuse(ErrorCode mistake, const Message& request, const Peer& peer) {
+asio::awaitable<void> Session::refuse(ErrorCode mistake, const HttpMessage& request, const Peer& peer) {
   const Error problem = mistake == http::error::body_limit
                             ? Error{Errc::body_too_large, "the body is larger than 1 MiB"}
                             : Error{Errc::bad_request, fmt::format("not HTTP: {}", mistake.message())};

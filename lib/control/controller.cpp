@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <ranges>
 #include <set>
 #include <tuple>
@@ -165,6 +166,11 @@ std::optional<std::string> Controller::netns_name(const Slave& slave) {
   return netns ? links_.netns_name(*netns) : std::nullopt;
 }
 
+void Controller::set_defaults(const Defaults& defaults) {
+  const std::unique_lock alone{readers_};
+  state_.set_defaults(defaults);
+}
+
 // ----------------------------------------------------------- plan, do, commit
 
 Result<SlaveId> Controller::run(const Command& command) {
@@ -186,7 +192,10 @@ Result<void> Controller::carry_out(Plan& plan) {
     undo(plan, plan.steps.size());
     return done;
   }
-  state_ = applied(std::move(state_), plan);
+  {
+    const std::unique_lock alone{readers_};
+    state_ = applied(std::move(state_), plan);
+  }
   for (Event& event : plan.events) events_.add(std::move(event));
   queue_announcements(plan.steps, plan.announcements);
   if (auto done = file_->tidy(); !done) troubles_.push_back(std::move(done.error()));

@@ -34,7 +34,11 @@ Result<void> EventLog::count_in(const std::string& path) {
 
 void EventLog::add(Event event) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-  events_.push_back({++last_seq_, now.count(), std::move(event)});
+  run_([this, time = now.count(), event = std::move(event)] { append(time, event); });
+}
+
+void EventLog::append(double time, Event event) {
+  events_.push_back({++last_seq_, time, std::move(event)});
   if (events_.size() > kCapacity) events_.pop_front();
   const std::string number = fmt::format("{:0{}}", last_seq_, kDigits);
   // A disk that is full costs watchers their numbers, not tenants their network.

@@ -63,8 +63,11 @@ bool is_gone(const KernelError& error) {
 
 class KernelLinks final : public Links {
  public:
-  KernelLinks(NetlinkSocket host, HostSettings settings, Announcer announcer)
-      : host_(std::move(host)), settings_(std::move(settings)), announcer_(std::move(announcer)) {}
+  KernelLinks(NetlinkSocket host, NetlinkSocket for_names, HostSettings settings, Announcer announcer)
+      : host_(std::move(host)),
+        settings_(std::move(settings)),
+        announcer_(std::move(announcer)),
+        netnses_(std::move(for_names)) {}
 
   Result<MasterLink> master(const IfName& name) override;
   Result<MasterLink> master(IfIndex ifindex) override;
@@ -122,7 +125,7 @@ class KernelLinks final : public Links {
   Announcer announcer_;
   Relay relay_;
   std::map<IfIndex, Mode> ports_;  // that have slaves
-  NetnsFinder netnses_{host_};
+  NetnsFinder netnses_;
 };
 
 // ----------------------------------------------------------------------- masters
@@ -528,13 +531,16 @@ Result<void> KernelLinks::separate_link_locals(const Place& place, SlaveId id, c
 Result<std::unique_ptr<Links>> open_kernel_links(const std::string& settings_record) {
   auto host = NetlinkSocket::open();
   if (!host) return std::unexpected(host.error());
+  auto for_names = NetlinkSocket::open();
+  if (!for_names) return std::unexpected(for_names.error());
   auto socket = NetlinkSocket::open();
   if (!socket) return std::unexpected(socket.error());
   HostSettings settings{settings_record, std::move(*socket)};
   if (auto opened = settings.open(); !opened) return std::unexpected(opened.error());
   auto announcer = Announcer::open();
   if (!announcer) return std::unexpected(announcer.error());
-  return std::make_unique<KernelLinks>(std::move(*host), std::move(settings), std::move(*announcer));
+  return std::make_unique<KernelLinks>(std::move(*host), std::move(*for_names), std::move(settings),
+                                       std::move(*announcer));
 }
 
 }  // namespace ipvlanx

@@ -20,6 +20,7 @@ constexpr std::chrono::seconds kNameSearchInterval{1};
 }  // namespace
 
 Result<Netns> NetnsFinder::find(std::string_view text) {
+  const std::lock_guard alone{mutex_};
   const auto path = netns_path(text);
   const auto netns = open_netns(path);
   if (!netns) return std::unexpected(netns.error());
@@ -40,6 +41,7 @@ Result<Netns> NetnsFinder::find(std::string_view text) {
 }
 
 Result<UniqueFd> NetnsFinder::open(Nsid nsid) {
+  const std::lock_guard alone{mutex_};
   if (auto netns = open_remembered(nsid)) return std::move(*netns);
   if (auto netns = search(nsid)) return std::move(*netns);
   return fail(Errc::netns_gone,
@@ -48,6 +50,7 @@ Result<UniqueFd> NetnsFinder::open(Nsid nsid) {
 }
 
 std::optional<std::string> NetnsFinder::name(Nsid nsid) {
+  const std::lock_guard alone{mutex_};
   bool holds = open_remembered(nsid).has_value();
   if (!holds || name_in_run_netns(paths_.at(nsid)).empty()) {
     const auto now = Clock::now();

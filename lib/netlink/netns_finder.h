@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,13 +15,13 @@
 
 namespace ipvlanx {
 
-// Remembers where namespaces were seen, never a descriptor of one: that would keep
+// Thread-safe. Remembers where namespaces were seen, never a descriptor of one: that would keep
 // a deleted namespace alive. A remembered path is believed only after the kernel
 // has confirmed that the namespace there still bears the nsid.
 class NetnsFinder {
  public:
-  // `host` outlives the finder.
-  explicit NetnsFinder(NetlinkSocket& host) : host_(host) {}
+  // `host`: a socket of its own, in the host's namespace.
+  explicit NetnsFinder(NetlinkSocket host) : host_(std::move(host)) {}
 
   // netns_gone, not_a_netns; nullopt: the host's own.
   Result<Netns> find(std::string_view text);
@@ -37,7 +38,8 @@ class NetnsFinder {
   // Looks for it everywhere, and remembers what else it comes across.
   std::optional<UniqueFd> search(Nsid nsid);
 
-  NetlinkSocket& host_;
+  std::mutex mutex_;  // of all below
+  NetlinkSocket host_;
   std::map<Nsid, std::string> paths_;
   std::map<Nsid, Clock::time_point> name_searches_;  // when name() last looked everywhere
 };

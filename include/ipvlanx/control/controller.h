@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,9 @@ struct SavedSlave;
 struct WaitingPort;
 class StateFile;
 
-// Owns the state; borrows the two seams. Not thread-safe: the daemon's loop owns
-// it. Every change is all or nothing: on an error the kernel's interfaces, the data
-// path and the state are as before.
+// Owns the state; borrows the two seams. One thread changes things, and needs no lock to read;
+// another one may read while it holds reading(). Every change is all or nothing: on an error the kernel's
+// interfaces, the data path and the state are as before.
 class Controller {
  public:
   // `state_path`: the desired state's file, read by start(); a journal is beside it, which
@@ -64,8 +65,10 @@ class Controller {
   void on_announcement(std::function<void()> wake) { wake_ = std::move(wake); }
 
   // Of slaves and ports to come.
-  void set_defaults(const Defaults& defaults) { state_.set_defaults(defaults); }
+  void set_defaults(const Defaults& defaults);
 
+  // For as long as it is held the state stays as it is: for what is said of a thread that reads.
+  std::shared_lock<std::shared_mutex> reading() const { return std::shared_lock{readers_}; }
   const State& state() const { return state_; }
   Result<SlaveStats> stats(SlaveId id);
   Result<AllStats> all_stats() { return datapath_.all_stats(); }
@@ -122,6 +125,7 @@ class Controller {
   std::string state_path_;
   std::unique_ptr<StateFile> file_;
   State state_;
+  mutable std::shared_mutex readers_;  // of the state; held alone only to take the next one
   Relay relay_;
   EventLog events_;
   Announcements announcements_;

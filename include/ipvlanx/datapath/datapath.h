@@ -39,8 +39,8 @@ struct AllStats {
   std::vector<MapUse> maps = {};
 };
 
-// Not thread-safe; the daemon's loop owns it. write() replaces a row of the same
-// key; erase() of an absent row is a success. Errors: map_full, kernel_refused.
+// Used on one thread, but for stats() and all_stats(), which another one may call meanwhile. write() replaces
+// a row of the same key; erase() of an absent row is a success. Errors: map_full, kernel_refused.
 class Datapath {
  public:
   virtual ~Datapath() = default;

@@ -14,9 +14,9 @@
 
 namespace ipvlanx {
 
-// Not thread-safe; the daemon's loop owns it. "Host" is the network namespace the
-// implementation was opened in. Errors without a code of their own are
-// kernel_refused with the errno's text.
+// Used on one thread, but for netns_name(), which another one may call meanwhile. "Host" is the network
+// namespace the implementation was opened in. Errors without a code of their own are kernel_refused with the
+// errno's text.
 class Links {
  public:
   virtual ~Links() = default;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What do the loop's thread and the worker's do to each other's data? By ThreadSanitizer, on fakes
+// of the two seams: one changes things, as fast as it can, while the other one reads everything
+// that can be read and tells the events.
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "../fakes/fake_datapath.h"
+#include "../fakes/fake_links.h"
+#include "event_feed.h"
+#include "routes.h"
+#include "worker.h"
+
+using namespace ipvlanx;
+using namespace ipvlanx::daemon;
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int kRounds = 300;
+
+void must(bool promise, const std::string& what) {
+  if (promise) return;
+  fmt::print(stderr, "broken promise: {}\n", what);
+  std::exit(1);
+}
+
+class Race {
+ public:
+  explicit Race(const std::string& folder) : controller_{links_, datapath_, folder + "/state.json", "boot"} {
+    links_.masters.emplace("m0", MasterLink{.ifindex = IfIndex{2},
+                                            .name = *IfName::parse("m0"),
+                                            .mac = {{2, 0, 0, 0, 0, 1}},
+                                            .mtu = 1500,
+                                            .ethernet = true});
+    links_.namespaces.emplace("ns0", Nsid{1});
+    must(controller_.start().has_value(), "the controller starts");
+    controller_.events().run_by([this](std::function<void()> tell) { asio::post(loop_, std::move(tell)); });
+    controller_.events().on_event([this](const LoggedEvent& event) { feed_.publish(event); });
+    controller_.on_announcement([] {});
+  }
+
+  void run() {
+    asio::co_spawn(loop_, change(), rethrow);
+    asio::co_spawn(loop_, follow(), rethrow);
+    asio::co_spawn(loop_, read(), rethrow);
+    loop_.run();
+  }
+
+ private:
+  static void rethrow(std::exception_ptr bug) {
+    if (bug) std::rethrow_exception(bug);
+  }
+
+  asio::awaitable<Reply> ask(Request request) {
+    request.uid = 0;
+    if (!Routes::changes_something(request)) co_return routes_.answer(request);
+    co_return co_await worker_.run([&] { return routes_.answer(request); });
+  }
+
+  asio::awaitable<void> change() {
+    for (int round = 0; round < kRounds; ++round) {
+      const std::string name = fmt::format("s{}", round);
+      Request add{.method = "POST", .target = "/v1/slaves", .idempotency_key = name};
+      add.body =
+          fmt::format(R"({{"master": "m0", "name": "{}", "netns": "ns0", "addresses": ["10.0.{}.{}/8"]}})",
+                      name, round >> 8, round & 255);
+      const Reply added = co_await ask(add);
+      must(added.status == 201, added.body);
+      const std::string slave = added.headers.front().second;
+      Request change{.method = "PATCH", .target = slave, .body = R"({"mtu": 1400})"};
+      must((co_await ask(change)).status == 200, "a slave is changed");
+      Request port{.method = "PATCH", .target = "/v1/ports/m0", .body = R"({"announce": true})"};
+      must((co_await ask(port)).status == 200, "a port is changed");
+      if (round % 20 != 0) continue;
+      Request flush{.method = "POST", .target = "/v1/ports/m0/flush"};
+      must((co_await ask(flush)).status == 200, "a port is flushed");
+    }
+    over_ = true;
+  }
+
+  asio::awaitable<void> follow() {
+    while (!over_) {
+      co_await worker_.run([this] {
+        controller_.set_defaults({});
+        controller_.follow({.lost = true});
+        controller_.announce(Announcements::Time::clock::now());
+        return controller_.next_announcement();
+      });
+    }
+  }
+
+  asio::awaitable<void> read() {
+    const auto reader = feed_.follow([] {});
+    std::size_t lines = 0;
+    while (!over_) {
+      for (const char* target :
+           {"/v1/slaves", "/v1/ports", "/v1/ports/m0", "/v1/slaves?name=s7", "/v1/save", "/v1/drops",
+            "/metrics", "/v1/slaves/1/stats", "/v1/slaves/1", "/v1/events?since=0", "/v1/health"}) {
+        const Reply reply = co_await ask({.method = "GET", .target = target});
+        must(reply.status < 500, reply.body);
+        co_await asio::post(loop_, asio::use_awaitable);
+      }
+      lines += reader->take().size();
+    }
+    must(lines > 0, "events were told");
+  }
+
+  FakeLinks links_;
+  FakeDatapath datapath_;
+  Controller controller_;
+  Routes routes_{controller_, [] { return Result<SettingsChange>{}; }};
+  EventFeed feed_;
+  bool over_ = false;
+  asio::io_context loop_{1};
+  Worker worker_;
+};
+
+}  // namespace
+
+int main() {
+  std::string folder = "/dev/shm/ipvlanx-race-XXXXXX";
+  must(mkdtemp(folder.data()) != nullptr, "there is a folder");
+  Race{folder}.run();
+  std::filesystem::remove_all(folder);
+}
