@@ -21,7 +21,7 @@ std::string_view take_until(std::string_view& text, char end) {
 Result<std::string> decode(std::string_view text) {
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
+    if (text[i] != '%' && text[i] != '\0') {
       decoded += text[i];
       continue;
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 #include <vector>
 
 #include "ipvlanx/model/state.h"
@@ -87,10 +88,15 @@ template <>
 Result<std::vector<Prefix>> read_field(Field field) {
   if (!field.value.is_array()) return wrong_type(field, "an array");
   std::vector<Prefix> prefixes;
+  std::set<IpAddress> addresses;
   for (std::size_t i = 0; i < field.value.size(); ++i) {
     const std::string path = fmt::format("{}[{}]", field.path, i);
     auto prefix = read_field<Prefix>({field.value[i], path});
     if (!prefix) return std::unexpected(std::move(prefix.error()));
+    if (!addresses.insert(prefix->address).second) {
+      return fail(Errc::bad_request, fmt::format("the address {} is given twice", to_string(prefix->address)),
+                  path);
+    }
     prefixes.push_back(*prefix);
   }
   return prefixes;

@@ -69,6 +69,15 @@ class Application {
     return *existing ? change(**existing, wanted) : create(wanted);
   }
 
+  // What cannot be taken back without taking it from the tenant: that the API says so, too, of
+  // an address that was learnt. At the very end.
+  Result<void> confirm() {
+    for (const auto& confirm : confirmations_) {
+      if (auto done = confirm(); !done) return done;
+    }
+    return {};
+  }
+
   void take_back() {
     for (const auto& undo : undo_ | std::views::reverse) (void)undo();
   }
@@ -121,7 +130,6 @@ class Application {
 
   Result<void> change(SlaveId id, const api::WantedSlave& wanted) {
     const Slave before = *state().slave(id);
-    const std::size_t steps = undo_.size();
     std::uint32_t parts = 0;  // of one slave, counted as one
     if (!has(before, wanted.options)) {
       auto done = step(controller_.change_slave(id, wanted.options), parts,
@@ -131,7 +139,7 @@ class Application {
     if (wanted.addresses) {
       if (auto done = set_addresses(before, *wanted.addresses, parts); !done) return done;
     }
-    if (undo_.size() > steps) ++applied.changed;
+    if (parts > 0) ++applied.changed;
     return {};
   }
 
@@ -148,6 +156,12 @@ class Application {
     }
     for (const Prefix& prefix : wanted) {
       if (contains(there, prefix)) continue;
+      const Address* known = before.find(prefix.address);
+      if (known && known->origin == Origin::learnt) {
+        confirmations_.push_back([=] { return add(prefix); });
+        ++parts;
+        continue;
+      }
       if (auto done = step(add(prefix), parts, [=] { return remove(prefix); }); !done) return done;
     }
     return {};
@@ -155,6 +169,7 @@ class Application {
 
   Controller& controller_;
   std::vector<Undo> undo_;
+  std::vector<std::function<Result<void>()>> confirmations_;
 };
 
 template <class Wanted>
@@ -191,6 +206,7 @@ Result<Applied> apply(Controller& controller, const api::Document& document) {
   Application application{controller};
   auto done = make_all(application, document.ports, "ports");
   if (done) done = make_all(application, document.slaves, "slaves");
+  if (done) done = application.confirm();
   if (done) return application.applied;
   application.take_back();
   return std::unexpected(std::move(done.error()));

@@ -409,6 +409,9 @@ PREFIXES = [
         ("fd00::99", 404, "no-such-address"), ("10.0.0.10%2F16", 404, "no-such-address"),
     )
 ] + [
+    to("POST", "/v1/slaves", slave(addresses=["10.0.0.40/24", "10.0.0.40/24"]), 400, "bad-request", "addresses[1]"),
+    to("POST", "/v1/slaves", slave(addresses=["10.0.0.40/24", "10.0.0.40/16"]), 400, "bad-request", "addresses[1]"),
+    to("POST", "/v1/slaves", slave(addresses=["fd00::40/64", "fd00::0:40/64"]), 400, "bad-request", "addresses[1]"),
     to("POST", "/v1/slaves", slave(addresses=["10.0.0.2/24"]), 422, "address-reserved", "addresses[0]"),
     to("POST", "/v1/slaves", slave(addresses=["10.0.0.10/24"]), 409, "address-in-use", "addresses[0]"),
     to("POST", "/v1/slaves", slave(addresses=["::ffff:10.0.0.2", "fd00::2/64"]), 422, "address-reserved", "addresses[1]"),

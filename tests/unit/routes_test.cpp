@@ -252,6 +252,7 @@ TEST_CASE("what is nowhere, and what is there with other methods") {
   check_problem(given.get("/v1/ports/%zz"), 400, "bad-request");
   check_problem(given.get("/v1/ports/%4"), 400, "bad-request");
   check_problem(given.get("/v1/ports/m0%00"), 400, "bad-request");
+  check_problem(given.get(std::string{"/v1/ports/m0\0", 14}), 400, "bad-request");
 }
 
 TEST_CASE("whoever may connect may look; root and the write group may change") {
