@@ -8,6 +8,7 @@
 #include <exception>
 #include <set>
 
+#include "application_sockets.h"
 #include "into.h"
 #include "log.h"
 #include "service.h"
@@ -31,7 +32,7 @@ int duplicate(int fd) {
 class Loop::Impl {
  public:
   Impl(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-       EventFeed& feed, Documents& documents, std::function<void()> reload)
+       EventFeed& feed, Documents& documents, std::function<void()> reload, const std::string& applications)
       : monitor_(monitor),
         controller_(controller),
         routes_(routes),
@@ -40,7 +41,10 @@ class Loop::Impl {
         reload_(std::move(reload)),
         signals_(context_, SIGINT, SIGTERM, SIGHUP),
         acceptor_(context_, asio::local::stream_protocol{}, duplicate(listener.fd())),
-        notices_(context_, duplicate(monitor.fd())) {
+        notices_(context_, duplicate(monitor.fd())),
+        applications_(context_, controller, applications) {
+    if (auto opened = applications_.open(); !opened) log_trouble(opened.error());
+    controller_.events().on_event([this](const LoggedEvent& event) { applications_.follow(event.event); });
     controller_.events().run_by(
         [this](std::function<void()> tell) { asio::post(context_, std::move(tell)); });
     controller_.on_announcement([this] {
@@ -87,6 +91,7 @@ class Loop::Impl {
     announcing_.cancel();
     applying_.cancel();
     showing_life_.cancel();
+    applications_.close();
     stopping_ = true;
     for (Session* session : std::set{sessions_}) session->close();
   }
@@ -205,6 +210,7 @@ class Loop::Impl {
   asio::signal_set signals_;
   asio::local::stream_protocol::acceptor acceptor_;
   asio::posix::stream_descriptor notices_;
+  ApplicationSockets applications_;
   asio::steady_timer pause_{context_};
   asio::steady_timer announcing_{context_};
   asio::steady_timer applying_{context_};
@@ -216,9 +222,10 @@ class Loop::Impl {
 };
 
 Loop::Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-           EventFeed& feed, Documents& documents, std::function<void()> reload)
-    : impl_(
-          std::make_unique<Impl>(listener, monitor, controller, routes, feed, documents, std::move(reload))) {
+           EventFeed& feed, Documents& documents, std::function<void()> reload,
+           const std::string& applications)
+    : impl_(std::make_unique<Impl>(listener, monitor, controller, routes, feed, documents, std::move(reload),
+                                   applications)) {
 }
 
 Loop::~Loop() = default;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "documents.h"
 #include "event_feed.h"
@@ -24,8 +25,9 @@ class Loop {
   static constexpr std::size_t kMostSessions = 256;
 
   // From here on SIGINT and SIGTERM end run() instead of the process, and SIGHUP calls `reload`.
+  // `applications`: the folder of ApplicationSockets.
   Loop(const Listener& listener, LinkMonitor& monitor, Controller& controller, Routes& routes,
-       EventFeed& feed, Documents& documents, std::function<void()> reload);
+       EventFeed& feed, Documents& documents, std::function<void()> reload, const std::string& applications);
   ~Loop();
 
   // Until a signal says so. Every connection is closed then.

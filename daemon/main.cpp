@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 
 #include "access.h"
 #include "command_line.h"
@@ -108,8 +109,14 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
   if (!readers)
     log_warning(fmt::format("there is no group '{}': '{}' is root's alone", kReaders, listener->path()));
   Routes routes{controller, access, [&reloader] { return reload(reloader); }};
-  Loop loop{
-      *listener, *monitor, controller, routes, feed, documents, [&reloader] { (void)reload(reloader); }};
+  Loop loop{*listener,
+            *monitor,
+            controller,
+            routes,
+            feed,
+            documents,
+            [&reloader] { (void)reload(reloader); },
+            std::filesystem::path{settings.socket}.parent_path() / "slaves"};
   announce_ready(listener->path());
   loop.run();
   return {};

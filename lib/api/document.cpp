@@ -23,10 +23,11 @@ std::optional<WantedSlave> read_slave(JsonObject& in) {
   const auto master = in.required<IfName>("master");
   const auto name = in.required<IfName>("name");
   const auto netns = in.optional_or_null<std::string>("netns");
+  const auto via = in.optional<Via>("via");
   const SlaveChange options = read_slave_options(in);
   const auto addresses = in.optional<std::vector<Prefix>>("addresses");
   if (!master || !name) return std::nullopt;
-  return WantedSlave{*master, *name, netns, options, addresses};
+  return WantedSlave{*master, *name, netns, via, options, addresses};
 }
 
 Json to_json(const WantedPort& port) {
@@ -45,6 +46,7 @@ Json to_json(const WantedSlave& slave) {
           {"netns", slave.netns ? Json(*slave.netns) : Json()},
           {"mtu", *slave.options.mtu},
           {"up", *slave.options.up},
+          {"via", to_string(*slave.via)},
           {"addr_policy", to_string(*slave.options.addr_policy)},
           {"max_addresses", *slave.options.max_addresses},
           {"addresses", addresses}};

@@ -80,6 +80,11 @@ Result<AddrPolicy> read_field(Field field) {
 }
 
 template <>
+Result<Via> read_field(Field field) {
+  return read_word(field, parse_via);
+}
+
+template <>
 Result<Prefix> read_field(Field field) {
   return read_word(field, Prefix::parse);
 }

@@ -20,6 +20,7 @@ Result<NewSlave> read_new_slave(std::string_view body) {
   const auto mode = in.optional<Mode>("mode");
   const auto flag = in.optional<Flag>("flag");
   const auto mtu = in.optional("mtu", kMtu);
+  const auto via = in.optional<Via>("via");
   const auto addr_policy = in.optional<AddrPolicy>("addr_policy");
   const auto max_addresses = in.optional("max_addresses", kMaxAddresses);
   auto addresses = in.optional<std::vector<Prefix>>("addresses");
@@ -31,6 +32,7 @@ Result<NewSlave> read_new_slave(std::string_view body) {
                   .mode = mode,
                   .flag = flag,
                   .mtu = mtu,
+                  .via = via,
                   .addr_policy = addr_policy,
                   .max_addresses = max_addresses,
                   .addresses = std::move(addresses).value_or(std::vector<Prefix>{})};

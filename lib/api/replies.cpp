@@ -11,7 +11,7 @@ SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std
                    .mac = to_string(slave.mac),
                    .mtu = slave.mtu,
                    .up = slave.up,
-                   .via = "veth",
+                   .via = std::string{to_string(slave.via)},
                    .addr_policy = std::string{to_string(slave.addr_policy)},
                    .max_addresses = slave.max_addresses};
   if (slave.ends.container_end.ifindex != IfIndex{}) reply.ifindex = number(slave.ends.container_end.ifindex);

@@ -36,6 +36,7 @@ std::string write(const NewSlave& request) {
   put(out, "mode", request.mode);
   put(out, "flag", request.flag);
   put(out, "mtu", request.mtu);
+  put(out, "via", request.via);
   put(out, "addr_policy", request.addr_policy);
   put(out, "max_addresses", request.max_addresses);
   if (!request.addresses.empty()) {

@@ -116,6 +116,7 @@ class Application {
                           .name = wanted.name,
                           .netns = wanted.netns,
                           .mtu = wanted.options.mtu,
+                          .via = wanted.via,
                           .addr_policy = wanted.options.addr_policy,
                           .max_addresses = wanted.options.max_addresses,
                           .addresses = wanted.addresses.value_or(std::vector<Prefix>{})};
@@ -130,6 +131,12 @@ class Application {
 
   Result<void> change(SlaveId id, const api::WantedSlave& wanted) {
     const Slave before = *state().slave(id);
+    if (wanted.via.value_or(before.via) != before.via) {
+      return fail(Errc::name_in_use,
+                  fmt::format("slave '{}' (id {}) is there, via {}: delete it first", before.name.str(),
+                              number(id), to_string(before.via)),
+                  "via");
+    }
     std::uint32_t parts = 0;  // of one slave, counted as one
     if (!has(before, wanted.options)) {
       auto done = step(controller_.change_slave(id, wanted.options), parts,
@@ -196,6 +203,7 @@ api::Document save(Controller& controller) {
     document.slaves.push_back({.master = state.port(slave.master)->name,
                                .name = slave.name,
                                .netns = netns,
+                               .via = slave.via,
                                .options = options_of(slave),
                                .addresses = api_addresses(slave)});
   }

@@ -9,6 +9,7 @@
 #include <set>
 #include <tuple>
 
+#include "ipvlanx/netlink/peer.h"
 #include "restore.h"
 #include "state_file.h"
 
@@ -76,6 +77,7 @@ Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
                          .mode = request.mode,
                          .flag = request.flag,
                          .mtu = request.mtu,
+                         .via = request.via.value_or(Via::veth),
                          .addr_policy = request.addr_policy,
                          .max_addresses = request.max_addresses,
                          .addresses = request.addresses});
@@ -305,6 +307,10 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
           [&](const step::RemoveManyLinks& remove) { return links_.remove(remove.host_ends); },
           [&](const step::Settle& settle) { return links_.settle(settle.host_ends, settle.settled); },
           [&](const step::Move& move) { return this->move(move, plan); },
+          [&](const step::ServeSockets& serve) {
+            return serve.served ? serve_sockets(serve.slave, serve.place)
+                                : datapath_.end_sockets(serve.slave);
+          },
           [&](const step::SetUp& set) { return links_.set_up(set.place, set.up); },
           [&](const step::SetMtu& set) { return links_.set_mtu(set.place, set.after); },
           [&](const step::SetMac& set) { return links_.set_mac(set.place, set.after); },
@@ -327,6 +333,25 @@ Result<void> Controller::write(const PortRow& row) {
 Result<void> Controller::erase(const PortRow& row) {
   if (auto erased = datapath_.erase(row); !erased) return erased;
   return links_.tune(row.master, std::nullopt);
+}
+
+Result<void> Controller::serve_sockets(SlaveId slave, const Place& container_end) {
+  const auto netns = open_netns(container_end.netns);
+  if (!netns) return std::unexpected(netns.error());
+  return datapath_.serve_sockets(slave, container_end.ifindex, *netns);
+}
+
+// None is the host's.
+Result<UniqueFd> Controller::open_netns(Netns netns) {
+  return netns ? links_.open_netns(*netns) : UniqueFd{};
+}
+
+Result<bool> Controller::is_inside(SlaveId id, const UniqueFd& connection) {
+  const Slave* slave = state_.slave(id);
+  if (!slave) return false;
+  const auto netns = open_netns(slave->ends.container_end.netns);
+  if (!netns) return std::unexpected(netns.error());
+  return is_opened_in(connection, *netns);
 }
 
 // Leaves an interface that is there already where it is.
@@ -558,6 +583,7 @@ Result<void> Controller::start() {
     const bool routed = state_.port(slave.master)->mode != Mode::l2;
     if (auto set = links_.set_routed(slave.ends, routed); !set) troubles_.push_back(std::move(set.error()));
   }
+  if (auto kept = keep_sockets(); !kept) return kept;
   for (Event& event : restored->events) events_.add(std::move(event));
   start_file(*restored);
   refresh_masters();
@@ -566,6 +592,23 @@ Result<void> Controller::start() {
   return_ports();
   // A disk that is full costs changes, not what is there.
   if (auto saved = file_->write_snapshot(); !saved) troubles_.push_back(std::move(saved.error()));
+  return {};
+}
+
+// By this build's program; and none of slaves that are gone.
+Result<void> Controller::keep_sockets() {
+  const auto served = datapath_.served();
+  if (!served) return std::unexpected(served.error());
+  for (const SlaveId id : *served) {
+    const Slave* slave = state_.slave(id);
+    if (slave && slave->via == Via::afxdp) continue;
+    if (auto ended = datapath_.end_sockets(id); !ended) return ended;
+  }
+  for (const auto& [id, slave] : state_.slaves()) {
+    if (slave.via != Via::afxdp) continue;
+    auto kept = serve_sockets(id, slave.ends.container_end);
+    if (!kept) troubles_.push_back(std::move(kept.error()).within(fmt::format("slave {}", number(id))));
+  }
   return {};
 }
 
@@ -682,6 +725,7 @@ Result<void> Controller::return_slave(const SavedSlave& slave, MasterLink master
                                              .name = slave.name,
                                              .netns = netns,
                                              .mtu = mtu,
+                                             .via = slave.via,
                                              .addr_policy = slave.addr_policy,
                                              .max_addresses = slave.max_addresses,
                                              .addresses = slave.addresses,

@@ -43,7 +43,7 @@ void EventLog::append(double time, Event event) {
   const std::string number = fmt::format("{:0{}}", last_seq_, kDigits);
   // A disk that is full costs watchers their numbers, not tenants their network.
   if (file_ && ::pwrite(file_.get(), number.data(), number.size(), 0) < 0) file_ = UniqueFd{};
-  if (listener_) listener_(events_.back());
+  for (const auto& listener : listeners_) listener(events_.back());
 }
 
 Result<std::vector<LoggedEvent>> EventLog::since(std::uint64_t since) const {

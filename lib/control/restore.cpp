@@ -15,6 +15,7 @@ namespace {
 struct Found {
   Tables tables;
   std::map<SlaveId, IfIndex> host_ends;
+  std::set<SlaveId> served;  // by AF_XDP
 };
 
 Result<Found> look_around(Links& links, Datapath& datapath) {
@@ -25,7 +26,10 @@ Result<Found> look_around(Links& links, Datapath& datapath) {
   for (const RouteRow& route : *routes) tables->routes.emplace(route.key(), route);
   auto host_ends = links.host_ends();
   if (!host_ends) return std::unexpected(host_ends.error());
-  return Found{.tables = *std::move(tables), .host_ends = *std::move(host_ends)};
+  auto served = datapath.served();
+  if (!served) return std::unexpected(served.error());
+  return Found{
+      .tables = *std::move(tables), .host_ends = *std::move(host_ends), .served = *std::move(served)};
 }
 
 // The slave behind the host end; nullopt: it is gone.
@@ -70,6 +74,7 @@ Slave known_slave(const SavedSlave& saved, IfIndex host_end, const SlaveLink& li
           .mtu = link.mtu,
           .up = link.up,
           .slot = saved.slot,
+          .via = saved.via,
           .addr_policy = saved.addr_policy,
           .max_addresses = saved.max_addresses,
           .addresses = known_addresses(saved, link, tables),
@@ -218,6 +223,7 @@ Result<void> rebuild_slaves(Links& links, const Found& found, State& state) {
                 .mac = (*link)->mac,
                 .mtu = (*link)->mtu,
                 .up = (*link)->up,
+                .via = found.served.contains(row.slave) ? Via::afxdp : Via::veth,
                 .addr_policy = AddrPolicy::static_,
                 .addresses = steered_addresses(row.slave, port->mode, **link, found.tables)};
     slave.max_addresses = std::max(kDefaultMaxAddresses, static_cast<std::uint32_t>(slave.addresses.size()));

@@ -58,6 +58,7 @@ json to_json(const SavedSlave& slave) {
               {"mtu", slave.mtu},
               {"up", slave.up},
               {"slot", slave.slot},
+              {"via", to_string(slave.via)},
               {"addr_policy", to_string(slave.addr_policy)},
               {"max_addresses", slave.max_addresses},
               {"addresses", to_json(slave.addresses)}};
@@ -166,6 +167,7 @@ SavedSlave slave_from(const json& slave) {
                    .mtu = number_at(slave, "mtu"),
                    .up = flag_at(slave, "up"),
                    .slot = number_at(slave, "slot"),
+                   .via = must(parse_via(text_at(slave, "via"))),
                    .addr_policy = must(parse_addr_policy(text_at(slave, "addr_policy"))),
                    .max_addresses = number_at(slave, "max_addresses"),
                    .addresses = prefixes(slave.at("addresses"))};
@@ -307,6 +309,7 @@ SavedSlave saved(const Slave& slave, SavedPlace place) {
                    .mtu = slave.mtu,
                    .up = slave.up,
                    .slot = slave.slot,
+                   .via = slave.via,
                    .addr_policy = slave.addr_policy,
                    .max_addresses = slave.max_addresses};
   for (const Address& address : slave.addresses) {

@@ -8,7 +8,7 @@
 //                "mac": "02:00:00:00:00:01", "mtu": 1500, "carrier": true,
 //                "strict_private": false, "announce": true, "kept": false}],
 //    "slaves": [{"id": 2, "master": 2, "name": "ipvl0", "netns": "ns0", "mtu": 1500,
-//                "up": true, "slot": 1, "addr_policy": "learn", "max_addresses": 64,
+//                "up": true, "slot": 1, "via": "veth", "addr_policy": "learn", "max_addresses": 64,
 //                "addresses": ["10.0.0.5/24"]}],
 //    "waiting": [{"port": {…}, "slaves": [{…}]}]}
 //
@@ -57,6 +57,7 @@ struct SavedSlave {
   std::uint32_t mtu = 0;
   bool up = false;
   std::uint32_t slot = 0;
+  Via via{};
   AddrPolicy addr_policy{};
   std::uint32_t max_addresses = 0;
   std::vector<Prefix> addresses = {};  // that the API gave

@@ -7,43 +7,19 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdarg>
 
 #include "abi.h"
 #include "bpf_map.h"
 #include "datapath.skel.h"
 #include "drops.h"
 #include "hooks.h"
+#include "libbpf_error.h"
 #include "pins.h"
+#include "sockets.h"
 
 namespace ipvlanx {
 
 namespace {
-
-// libbpf explains itself through one callback of the whole process; what it said
-// since the load began belongs into the error that follows. Its first line names the
-// cause, its last only the failure.
-std::string& libbpf_said() {
-  static std::string text;
-  return text;
-}
-
-int listen_to_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level != LIBBPF_WARN) return 0;
-  char line[512];
-  const int length = std::vsnprintf(line, sizeof line, format, arguments);
-  constexpr std::size_t kEnough = 1024;
-  if (length > 0 && libbpf_said().size() < kEnough) libbpf_said() += line;
-  return length;
-}
-
-std::unexpected<Error> libbpf_error(std::string_view what, int error) {
-  std::string said = libbpf_said();
-  while (said.ends_with('\n')) said.pop_back();
-  for (auto at = said.find('\n'); at != said.npos; at = said.find('\n', at)) said.replace(at, 1, "; ");
-  return fail(Errc::kernel_refused, fmt::format("{}: {}{}", what, std::generic_category().message(error),
-                                                said.empty() ? "" : fmt::format(" ({})", said)));
-}
 
 struct Skeleton {
   struct Destroy {
@@ -68,7 +44,7 @@ Result<void> check_abi(const Pins& pins) {
 }
 
 Result<Skeleton::Pointer> load(const Pins& pins, const DatapathOptions& options) {
-  libbpf_said().clear();
+  forget_libbpf();
   if (auto fit = check_abi(pins); !fit) return std::unexpected(fit.error());
   Skeleton::Pointer skeleton{datapath_bpf__open()};
   if (!skeleton) return libbpf_error("open BPF object", errno);
@@ -168,6 +144,7 @@ class BpfDatapath final : public Datapath {
     for (std::uint32_t reason = 0; reason < IPVX_DROP_REASONS; ++reason) {
       if (auto done = drops_.erase(drop_key(row.slave, reason)); !done) return done;
     }
+    if (auto done = sockets_.end(row.slave); !done) return done;
     return stats_.erase({number(row.slave)});
   }
 
@@ -181,6 +158,13 @@ class BpfDatapath final : public Datapath {
     if (auto done = hooks_.attach(exit, bpf_program__fd(skeleton_->progs.ipvx_relay_rx)); !done) return done;
     return relay_.write(0, {.entrance = number(relay.entrance)});
   }
+
+  Result<void> serve_sockets(SlaveId slave, IfIndex container_end, const UniqueFd& netns) override {
+    return sockets_.serve(slave, container_end, netns);
+  }
+  Result<void> end_sockets(SlaveId slave) override { return sockets_.end(slave); }
+  Result<std::set<SlaveId>> served() override { return sockets_.served(); }
+  Result<UniqueFd> socket_map(SlaveId slave) override { return sockets_.map(slave); }
 
   Result<Tables> tables() override {
     Tables tables;
@@ -275,6 +259,7 @@ class BpfDatapath final : public Datapath {
   Pins pins_;
   Skeleton::Pointer skeleton_;
   Hooks hooks_;
+  Sockets sockets_{pins_};
   BpfMap<ipvx_port_key, ipvx_port> ports_{skeleton_->maps.ipvx_ports};
   BpfMap<ipvx_slave_key, ipvx_slave> slaves_{skeleton_->maps.ipvx_slaves};
   BpfMap<ipvx_member_key, ipvx_member> members_{skeleton_->maps.ipvx_members};
@@ -288,7 +273,7 @@ class BpfDatapath final : public Datapath {
 }  // namespace
 
 Result<std::unique_ptr<Datapath>> open_bpf_datapath(const DatapathOptions& options) {
-  libbpf_set_print(listen_to_libbpf);
+  listen_to_libbpf();
   auto pins = Pins::open(options.pin_root, options.allow_private_bpffs);
   if (!pins) return std::unexpected(pins.error());
   auto skeleton = load(*pins, options);

@@ -66,7 +66,7 @@ Result<Pins> Pins::open(std::string root, bool allow_private) {
     return fail(Errc::bad_request, fmt::format("pin root '{}' is no absolute path", root));
   if (auto fit = check_bpffs(root, allow_private); !fit) return std::unexpected(fit.error());
 
-  for (const char* folder : {"", "/maps", "/progs", "/links"}) {
+  for (const char* folder : {"", "/maps", "/progs", "/links", "/slaves"}) {
     const std::string path = root + folder;
     if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return kernel_error(path, errno);
   }
@@ -79,6 +79,10 @@ Result<Pins> Pins::open(std::string root, bool allow_private) {
     return kernel_error(fmt::format("lock {}", root), errno);
   }
   return Pins{std::move(root), std::move(lock)};
+}
+
+std::string Pins::slave(SlaveId id) const {
+  return fmt::format("{}/{}", slaves(), number(id));
 }
 
 std::string Pins::link(IfIndex interface, std::string_view hook) const {

@@ -22,6 +22,9 @@ class Pins {
   std::string program(std::string_view name) const { return root_ + "/progs/" + std::string{name}; }
   // `hook` is the program's job there, such as "master_rx".
   std::string link(IfIndex interface, std::string_view hook) const;
+  // Of a slave that serves AF_XDP sockets: a folder of its own, to be given to its container.
+  std::string slaves() const { return root_ + "/slaves"; }
+  std::string slave(SlaveId id) const;
   // Of the one relay, whichever interface it is.
   std::string relay_link() const { return root_ + "/links/relay_rx"; }
 

@@ -377,11 +377,13 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
               .mtu = mtu,
               .up = command.up.value_or(!command.addresses.empty()),
               .slot = state.free_slot(link.ifindex),
+              .via = command.via,
               .addr_policy = command.addr_policy.value_or(state.defaults().addr_policy),
               .max_addresses = command.max_addresses.value_or(state.defaults().max_addresses)};
 
-  std::vector<Step> links{
-      step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port), port.carrier}};
+  std::vector<Step> links{step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port),
+                                            port.carrier, command.via}};
+  if (command.via == Via::afxdp) links.emplace_back(step::ServeSockets{*id, {}, true});
   for (std::size_t i = 0; i < command.addresses.size(); ++i) {
     const Prefix& prefix = command.addresses[i];
     const std::string field = fmt::format("addresses[{}]", i);

@@ -51,7 +51,13 @@ void set_ends(step::Write<AddressRow>& write, SlaveId slave, const Ends& ends) {
   if (write.after && write.after->slave == slave) {
     write.after->host_end = ends.host_end;
     write.after->container_end = ends.container_end.ifindex;
-    write.after->way = way_into(ends);
+  }
+}
+
+void set_way(std::vector<Step>& steps, SlaveId slave, Way way) {
+  for (Step& step : steps) {
+    auto* write = std::get_if<step::Write<AddressRow>>(&step);
+    if (write && write->after && write->after->slave == slave) write->after->way = way;
   }
 }
 
@@ -112,6 +118,9 @@ std::optional<Step> inverse(const Step& step) {
           [](const step::RemoveLinks&) -> Inverse { return std::nullopt; },
           [](const step::RemoveManyLinks&) -> Inverse { return std::nullopt; },
           [](const step::Settle& s) -> Inverse { return step::Settle{s.host_ends, !s.settled}; },
+          [](const step::ServeSockets& s) -> Inverse {
+            return step::ServeSockets{s.slave, s.place, !s.served};
+          },
           [](const step::SetUp& s) -> Inverse { return step::SetUp{s.slave, s.place, !s.up}; },
           [](const step::SetMtu& s) -> Inverse { return step::SetMtu{s.slave, s.place, s.after, s.before}; },
           [](const step::SetMac& s) -> Inverse { return step::SetMac{s.slave, s.place, s.after, s.before}; },
@@ -134,7 +143,10 @@ void set_ends(Plan& plan, SlaveId slave, const Ends& ends) {
   if (plan.last) std::visit(enter, *plan.last);
   for (Step& step : plan.attempts) std::visit(enter, step);
   for (Change& change : plan.changes) {
-    if (auto* after = std::get_if<Slave>(&change); after && after->id == slave) after->ends = ends;
+    auto* after = std::get_if<Slave>(&change);
+    if (!after || after->id != slave) continue;
+    after->ends = ends;
+    set_way(plan.steps, slave, way_into(ends, after->via));
   }
 }
 

@@ -26,8 +26,8 @@ MemberRow member_row(const Slave& slave) {
   return {.master = slave.master, .slot = slave.slot, .host_end = slave.ends.host_end, .slave = slave.id};
 }
 
-Way way_into(const Ends& ends) {
-  return ends.container_end.netns ? Way::by_peer : Way::by_host_end;
+Way way_into(const Ends& ends, Via via) {
+  return ends.container_end.netns && via == Via::veth ? Way::by_peer : Way::by_host_end;
 }
 
 AddressRow address_row(const Port& port, const AddressKey& key, const Slave& slave) {
@@ -36,7 +36,7 @@ AddressRow address_row(const Port& port, const AddressKey& key, const Slave& sla
           .host_end = slave.ends.host_end,
           .container_end = slave.ends.container_end.ifindex,
           .mode = port.mode,
-          .way = way_into(slave.ends)};
+          .way = way_into(slave.ends, slave.via)};
 }
 
 void add_slave_rows(Tables& tables, const Port& port, const Slave& slave) {

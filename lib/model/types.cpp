@@ -22,6 +22,7 @@ struct Word {
 constexpr Word<Mode> kModes[] = {{"l2", Mode::l2}, {"l3", Mode::l3}, {"l3s", Mode::l3s}};
 constexpr Word<Flag> kFlags[] = {{"bridge", Flag::bridge}, {"private", Flag::private_}, {"vepa", Flag::vepa}};
 constexpr Word<AddrPolicy> kPolicies[] = {{"learn", AddrPolicy::learn}, {"static", AddrPolicy::static_}};
+constexpr Word<Via> kVias[] = {{"veth", Via::veth}, {"afxdp", Via::afxdp}};
 
 template <class E, std::size_t N>
 std::string_view word_for(const Word<E> (&words)[N], E value) {
@@ -60,6 +61,9 @@ std::string_view to_string(Flag flag) {
 std::string_view to_string(AddrPolicy policy) {
   return word_for(kPolicies, policy);
 }
+std::string_view to_string(Via via) {
+  return word_for(kVias, via);
+}
 Result<Mode> parse_mode(std::string_view text) {
   return value_of(kModes, "mode", text);
 }
@@ -68,6 +72,9 @@ Result<Flag> parse_flag(std::string_view text) {
 }
 Result<AddrPolicy> parse_addr_policy(std::string_view text) {
   return value_of(kPolicies, "addr-policy", text);
+}
+Result<Via> parse_via(std::string_view text) {
+  return value_of(kVias, "via", text);
 }
 
 Result<IfName> IfName::parse(std::string_view text) {

@@ -20,6 +20,7 @@
 #include "link_facts.h"
 #include "link_local.h"
 #include "netns_finder.h"
+#include "offloads.h"
 #include "routes.h"
 #include "socket.h"
 #include "sysctl.h"
@@ -73,6 +74,7 @@ class KernelLinks final : public Links {
   Result<MasterLink> master(IfIndex ifindex) override;
   Result<Netns> find_netns(std::string_view text) override { return netnses_.find(text); }
   std::optional<std::string> netns_name(Nsid netns) override { return netnses_.name(netns); }
+  Result<UniqueFd> open_netns(Nsid netns) override { return netnses_.open(netns); }
   Result<Ends> create(const step::CreateLinks& pair) override;
   Result<void> remove(const Ends& ends) override;
   Result<void> remove(const std::vector<IfIndex>& host_ends) override;
@@ -214,6 +216,10 @@ Result<Ends> KernelLinks::make_ready(const step::CreateLinks& pair) {
   }
   const auto quiet = make_quiet(name, pair.carrier);
   if (!quiet) return std::unexpected(quiet.error());
+  // To an application frames go as they are.
+  if (pair.via == Via::afxdp) {
+    if (auto done = complete_frames(name); !done) return std::unexpected(done.error());
+  }
   if (pair.routed) {
     if (auto done = forward_from(host_end->ifindex, true); !done) return std::unexpected(done.error());
   }

@@ -5,14 +5,13 @@
 #include <fmt/format.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <optional>
-#include <system_error>
-#include <thread>
+
+#include "ipvlanx/base/in_netns.h"
 
 namespace ipvlanx {
 
@@ -60,36 +59,21 @@ std::unexpected<Error> refused(std::string_view what, const KernelError& error) 
   return fail(Errc::kernel_refused, sentence(what, error));
 }
 
-Result<void> in_netns(const UniqueFd& netns, const std::function<void()>& act) {
-  Result<void> been = {};
-  try {
-    std::thread{[&] {
-      if (::setns(netns.get(), CLONE_NEWNET) != 0) {
-        been = kernel_error("enter a network namespace", errno);
-      } else {
-        act();
-      }
-    }}.join();
-  } catch (const std::system_error& no_thread) {
-    return kernel_error("start a thread for a network namespace", no_thread.code().value());
-  }
-  return been;
-}
-
-Result<NetlinkSocket> NetlinkSocket::open() {
-  UniqueFd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
-  if (!fd) return kernel_error("rtnetlink: open a socket", errno);
+Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
+  UniqueFd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)};
+  if (!fd) return kernel_error("netlink: open a socket", errno);
   // Without strict checking a dump ignores the namespace and interface it is asked for.
   if (!set_option(fd.get(), NETLINK_GET_STRICT_CHK) || !set_option(fd.get(), NETLINK_EXT_ACK) ||
       !set_option(fd.get(), NETLINK_CAP_ACK)) {
-    return kernel_error("rtnetlink: set up a socket", errno);
+    return kernel_error("netlink: set up a socket", errno);
   }
   return NetlinkSocket{std::move(fd)};
 }
 
-Result<NetlinkSocket> NetlinkSocket::open_in(const UniqueFd& netns) {
+Result<NetlinkSocket> NetlinkSocket::open_in(const UniqueFd& netns, int protocol) {
   Result<NetlinkSocket> socket = kernel_error("enter a network namespace", EAGAIN);
-  if (auto been = in_netns(netns, [&] { socket = open(); }); !been) return std::unexpected(been.error());
+  if (auto been = in_netns(netns, [&] { socket = open(protocol); }); !been)
+    return std::unexpected(been.error());
   return socket;
 }
 

@@ -2,7 +2,8 @@
 // How does one ask rtnetlink something, and what does it answer?
 #pragma once
 
-#include <functional>
+#include <linux/netlink.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,18 +29,14 @@ std::unexpected<Error> refused(std::string_view what, const KernelError& error);
 // The same when the code says more than that the kernel refused.
 std::string sentence(std::string_view what, const KernelError& error);
 
-// Acts on a thread that is in this namespace and ends: the caller's never has to find its
-// way back. A socket stays in the namespace it was opened in.
-Result<void> in_netns(const UniqueFd& netns, const std::function<void()>& act);
-
-// A blocking rtnetlink socket in one network namespace. One question at a time,
+// A blocking netlink socket in one network namespace. One question at a time,
 // so of one thread at a time.
 class NetlinkSocket {
  public:
   // In the namespace of the calling thread.
-  static Result<NetlinkSocket> open();
+  static Result<NetlinkSocket> open(int protocol = NETLINK_ROUTE);
   // In the namespace of this descriptor; the calling thread stays where it is.
-  static Result<NetlinkSocket> open_in(const UniqueFd& netns);
+  static Result<NetlinkSocket> open_in(const UniqueFd& netns, int protocol = NETLINK_ROUTE);
 
   // A change: done, or why not.
   Answer<void> tell(Request request);

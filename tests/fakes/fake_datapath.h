@@ -12,6 +12,7 @@ namespace ipvlanx {
 class FakeDatapath final : public Datapath {
  public:
   Tables held;
+  std::set<SlaveId> sockets;  // that are served
   std::shared_ptr<Faults> faults = std::make_shared<Faults>();
   // The n-th change from now fails (1: the next); 0: none.
   void fail_on(int n) {
@@ -23,13 +24,31 @@ class FakeDatapath final : public Datapath {
   Result<void> write(const PortRow& row) override { return put("write port", held.ports, row); }
   Result<void> erase(const PortRow& row) override { return take("erase port", held.ports, row); }
   Result<void> write(const SlaveRow& row) override { return put("write slave", held.slaves, row); }
-  Result<void> erase(const SlaveRow& row) override { return take("erase slave", held.slaves, row); }
+  Result<void> erase(const SlaveRow& row) override {
+    auto done = take("erase slave", held.slaves, row);
+    if (done) sockets.erase(row.slave);
+    return done;
+  }
   Result<void> write(const MemberRow& row) override { return put("write member", held.members, row); }
   Result<void> erase(const MemberRow& row) override { return take("erase member", held.members, row); }
   Result<void> write(const AddressRow& row) override { return put("write address", held.addresses, row); }
   Result<void> erase(const AddressRow& row) override { return take("erase address", held.addresses, row); }
 
   Result<void> use(const Relay&) override { return {}; }
+  Result<void> serve_sockets(SlaveId slave, IfIndex, const UniqueFd&) override {
+    return faults->change("serve sockets", Errc::kernel_refused, [&]() -> Result<void> {
+      sockets.insert(slave);
+      return {};
+    });
+  }
+  Result<void> end_sockets(SlaveId slave) override {
+    return faults->change("end sockets", Errc::kernel_refused, [&]() -> Result<void> {
+      sockets.erase(slave);
+      return {};
+    });
+  }
+  Result<std::set<SlaveId>> served() override { return sockets; }
+  Result<UniqueFd> socket_map(SlaveId) override { return UniqueFd{}; }
   Result<Tables> tables() override { return held; }
   AllStats counted;  // by nobody but a test
   Result<SlaveStats> stats(SlaveId slave) override { return counted.slaves[slave]; }

@@ -57,6 +57,7 @@ class FakeLinks final : public Links {
     return std::nullopt;
   }
 
+  Result<UniqueFd> open_netns(Nsid) override { return UniqueFd{}; }
   Result<Ends> create(const step::CreateLinks& pair) override {
     return faults->whole("create", [&]() -> Result<Ends> {
       for (const auto& [host_end, link] : pairs) {

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "../../lib/control/state_file.h"
 #include "catch.h"
 #include "controller_world.h"
 
@@ -14,14 +13,6 @@ using namespace ipvlanx;
 using namespace ipvlanx::test;
 
 namespace {
-
-// What a daemon that starts now would read.
-auto on_disk(const World& world) {
-  const auto read = StateFile{world.state_path, {}}.read();
-  REQUIRE(read);
-  const SavedState state = read->value_or(SavedState{});
-  return std::pair{state.ports, state.slaves};
-}
 
 // Makes each change of one seam fail in turn, until the request gets through.
 template <class Seam, class Request>

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "../../lib/control/state_file.h"
 #include "catch.h"
 #include "fakes/fake_datapath.h"
 #include "fakes/fake_links.h"
@@ -66,5 +67,19 @@ struct World {
   SlaveLink& end_of(SlaveId id) { return links.pairs.at(controller.state().slave(id)->ends.host_end); }
   std::vector<Error> notice(SlaveId id) { return controller.follow({.places = {end_of(id).place}}); }
 };
+
+// What a daemon that starts now would read.
+struct Saved {
+  std::map<IfIndex, SavedPort> ports;
+  std::map<SlaveId, SavedSlave> slaves;
+  bool operator==(const Saved&) const = default;
+};
+
+inline Saved on_disk(const World& world) {
+  const auto read = StateFile{world.state_path, {}}.read();
+  REQUIRE(read);
+  const SavedState state = read->value_or(SavedState{});
+  return {state.ports, state.slaves};
+}
 
 }  // namespace ipvlanx::test

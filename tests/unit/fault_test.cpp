@@ -67,6 +67,14 @@ auto one_slave(Mode mode) {
   };
 }
 
+auto one_via_afxdp(Mode mode) {
+  return [mode](World& world) {
+    auto request = slave("web0", mode, {prefix("10.0.0.5/24")});
+    request.via = Via::afxdp;
+    REQUIRE(world.controller.add_slave(request));
+  };
+}
+
 auto kept_port(Mode mode) {
   return [mode](World& world) {
     REQUIRE(world.controller.change_port(if_name("m0"), {.mode = mode, .strict_private = true}));
@@ -86,6 +94,15 @@ std::vector<Request> requests() {
     add("slave with addresses" + in, two, [=](Controller& c) {
       return c.add_slave(slave("more0", mode, {prefix("10.0.0.8/24"), prefix("2001:db8::8/64")}));
     });
+    add("slave via AF_XDP" + in, two, [=](Controller& c) {
+      auto request = slave("more0", mode, {prefix("10.0.0.8/24")});
+      request.via = Via::afxdp;
+      return c.add_slave(request);
+    });
+    add("delete slave via AF_XDP" + in, one_via_afxdp(mode),
+        [](Controller& c) { return c.delete_slave(kWeb); });
+    add("move via AF_XDP" + in, one_via_afxdp(mode),
+        [](Controller& c) { return c.change_slave(kWeb, {.netns = "ns1", .up = true}); });
     add("address" + in, two, [](Controller& c) { return c.add_address(kWeb, {prefix("10.0.0.9/24")}); });
     add("learnt address by the API" + in, two,
         [](Controller& c) { return c.add_address(kDb, {prefix("10.0.0.7/24")}); });
@@ -192,7 +209,8 @@ struct Everything {
         host_mtus(world.links.host_mtus),
         tuned(world.links.tuned),
         routes(world.links.host_routes),
-        file(content(world.state_path)) {}
+        sockets(world.datapath.sockets),
+        saved(on_disk(world)) {}
 
   std::map<IfIndex, Port> ports;
   std::map<SlaveId, Slave> slaves;
@@ -204,7 +222,8 @@ struct Everything {
   std::map<IfIndex, std::uint32_t> host_mtus;
   std::map<IfIndex, Mode> tuned;
   std::set<RouteKey> routes;
-  std::string file;
+  std::set<SlaveId> sockets;
+  Saved saved;
 };
 
 void check_same(const Everything& before, const Everything& after) {
@@ -218,7 +237,8 @@ void check_same(const Everything& before, const Everything& after) {
   CHECK(before.host_mtus == after.host_mtus);
   CHECK(before.tuned == after.tuned);
   CHECK(before.routes == after.routes);
-  CHECK(before.file == after.file);
+  CHECK(before.sockets == after.sockets);
+  CHECK(before.saved == after.saved);
 }
 
 // State, tables and interfaces say the same.
@@ -231,6 +251,11 @@ void check_agreed(World& world, const State& state) {
   const Tables wanted = tables_of(state);
   CHECK(held == wanted);
   CHECK(world.links.unsettled.empty());
+  std::set<SlaveId> served;
+  for (const auto& [id, slave] : state.slaves()) {
+    if (slave.via == Via::afxdp) served.insert(id);
+  }
+  CHECK(world.datapath.sockets == served);
   CHECK(world.links.pairs.size() == state.slaves().size());
   for (const auto& [master, mode] : world.links.tuned) CHECK(wanted.ports.at(master).mode == mode);
 }

@@ -219,6 +219,24 @@ TEST_CASE("a new slave: links first, then the tables, and then it may send") {
   CHECK(events_of(plan) == std::vector<std::string>{"slave-added web0", "address-added web0 10.0.0.5"});
 }
 
+TEST_CASE("a slave via AF_XDP is reached by its host end, wherever it is") {
+  AddSlave request = add_l2("web0", {prefix("10.0.0.5/24")});
+  request.via = Via::afxdp;
+  const Plan plan = must_plan({}, request);
+  CHECK(std::get<step::CreateLinks>(plan.steps[0]).via == Via::afxdp);
+  CHECK(std::get<step::ServeSockets>(plan.steps[1]).served);
+  const State state = with({request});
+  CHECK(tables_of(state).addresses.begin()->second.way == Way::by_host_end);
+  CHECK(tables_of(with({add_l2("web0", {prefix("10.0.0.5/24")})})).addresses.begin()->second.way ==
+        Way::by_peer);
+  Plan move = must_plan(state, ChangeSlave{.id = kWeb, .netns = Netns{Nsid{9}}, .up = true});
+  set_ends(move, kWeb, {IfIndex{100}, {Nsid{9}, IfIndex{56}}});
+  const auto rows = steps_of<step::Write<AddressRow>>(move);
+  REQUIRE_FALSE(rows.empty());
+  CHECK(rows.back().after->way == Way::by_host_end);
+  CHECK(rows.back().after->container_end == IfIndex{56});
+}
+
 TEST_CASE("the last slave takes its port along, addresses first") {
   const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
   const Plan plan = must_plan(state, DeleteSlave{kWeb});

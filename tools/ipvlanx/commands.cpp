@@ -48,6 +48,7 @@ Parsed<Command> link_add(Words words) {
   std::optional<Mode> mode;
   std::optional<Flag> flag;
   std::optional<std::uint32_t> mtu;
+  std::optional<Via> via;
   std::optional<AddrPolicy> addr_policy;
   std::optional<std::uint32_t> max_addresses;
   std::vector<Prefix> addresses;
@@ -60,7 +61,7 @@ Parsed<Command> link_add(Words words) {
   options.value("mode", "mode", parse_mode, mode);
   flag_words(options, flag);
   options.value("netns", "netns", text, netns);
-  options.only("via", "veth");
+  options.value("via", "via", parse_via, via);
   options.values("addr", "addresses", Prefix::parse, addresses);
   options.value("mtu", "mtu", parse_number, mtu);
   options.value("addr-policy", "addr_policy", parse_addr_policy, addr_policy);
@@ -69,7 +70,8 @@ Parsed<Command> link_add(Words words) {
 
   if (!master) return missing("link MASTER");
   if (!name) return missing("NAME");
-  return LinkAdd{{*master, *name, netns, mode, flag, mtu, addr_policy, max_addresses, std::move(addresses)}};
+  return LinkAdd{
+      {*master, *name, netns, mode, flag, mtu, via, addr_policy, max_addresses, std::move(addresses)}};
 }
 
 bool changes_anything(const api::SlaveChange& change) {
@@ -240,7 +242,8 @@ Parsed<Command> purge_all(Words words) {
 constexpr std::array kRows = {
     CommandRow{"link", "add",
                "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode { l3 | l3s | l2 } ]\n"
-               "[ bridge | private | vepa ] [ netns { NAME | PID | PATH } ] [ via veth ] [ addr PREFIX ]... "
+               "[ bridge | private | vepa ] [ netns { NAME | PID | PATH } ] [ via { veth | afxdp } ] [ addr "
+               "PREFIX ]... "
                "[ mtu N ]\n"
                "[ addr-policy { learn | static } ] [ max-addresses N ]",
                link_add},

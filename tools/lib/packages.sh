@@ -28,6 +28,7 @@ ipvlanx_test_packages=(
   conntrack iptables nftables python3-pyftpdlib strace traceroute
   systemd systemd-container udev
   curl dpkg-dev init-system-helpers lintian
+  dpdk-dev librte-mempool-ring23 librte-net-af-xdp23
 )
 
 # To run tests under another kernel, by tests/vm/run.

@@ -6,7 +6,8 @@
 //    "ports":  [{"master": "eth0", "mode": "l2", "flag": "bridge", "strict_private": false,
 //                "announce": true}],
 //    "slaves": [{"name": "ipvl0", "master": "eth0", "netns": "ns0", "mtu": 1500, "up": true,
-//                "addr_policy": "learn", "max_addresses": 64, "addresses": ["10.0.0.5/24"]}]}
+//                "via": "veth", "addr_policy": "learn", "max_addresses": 64,
+//                "addresses": ["10.0.0.5/24"]}]}
 #pragma once
 
 #include <optional>
@@ -28,6 +29,7 @@ struct WantedSlave {
   IfName master;
   IfName name;
   std::optional<std::string> netns = {};              // name or path; none: the host's
+  std::optional<Via> via = {};                        // of one that is there: cannot be changed
   SlaveChange options = {};                           // of the slave alone: neither mode nor flag nor netns
   std::optional<std::vector<Prefix>> addresses = {};  // all that are the API's
 };

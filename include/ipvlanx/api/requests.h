@@ -22,6 +22,7 @@ struct NewSlave {
   std::optional<Mode> mode = {};
   std::optional<Flag> flag = {};
   std::optional<std::uint32_t> mtu = {};
+  std::optional<Via> via = {};
   std::optional<AddrPolicy> addr_policy = {};
   std::optional<std::uint32_t> max_addresses = {};
   std::vector<Prefix> addresses = {};

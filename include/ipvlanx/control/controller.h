@@ -74,6 +74,10 @@ class Controller {
   Result<AllStats> all_stats() { return datapath_.all_stats(); }
   std::optional<std::string> netns_name(const Slave& slave);
   Result<Netns> find_netns(std::string_view text);  // as Links::find_netns(); field `netns`
+  // Of a slave via afxdp: what its applications put their AF_XDP sockets into.
+  Result<UniqueFd> socket_map(SlaveId id) { return datapath_.socket_map(id); }
+  // Whether this accepted connection comes from the slave's network namespace.
+  Result<bool> is_inside(SlaveId id, const UniqueFd& connection);
   EventLog& events() { return events_; }
 
  private:
@@ -103,6 +107,9 @@ class Controller {
   Result<void> erase(const PortRow& row);
   Result<void> write(const RouteRow& row) { return links_.write(row); }
   Result<void> erase(const RouteRow& row) { return links_.erase(row); }
+  Result<void> serve_sockets(SlaveId slave, const Place& container_end);
+  Result<void> keep_sockets();
+  Result<UniqueFd> open_netns(Netns netns);
   Result<void> move(const step::Move& move, Plan& plan);
   Result<void> commit(Plan& plan);
   void attempt(const Step& step, Plan& plan);

@@ -35,8 +35,10 @@ class EventLog {
   Result<std::vector<LoggedEvent>> since(std::uint64_t since) const;
   // What add() has to do is given to `run`, which does one after the other on the log's thread.
   void run_by(std::function<void(std::function<void()>)> run) { run_ = std::move(run); }
-  // Called for each event once it is in the log; may add no events.
-  void on_event(std::function<void(const LoggedEvent&)> listener) { listener_ = std::move(listener); }
+  // Each is called for each event once it is in the log; may add no events.
+  void on_event(std::function<void(const LoggedEvent&)> listener) {
+    listeners_.push_back(std::move(listener));
+  }
 
  private:
   void append(double time, Event event);
@@ -44,7 +46,7 @@ class EventLog {
   std::uint64_t last_seq_ = 0;
   UniqueFd file_;
   std::deque<LoggedEvent> events_;
-  std::function<void(const LoggedEvent&)> listener_;
+  std::vector<std::function<void(const LoggedEvent&)>> listeners_;
   std::function<void(std::function<void()>)> run_ = [](const std::function<void()>& act) { act(); };
 };
 

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "ipvlanx/base/unique_fd.h"
 #include "ipvlanx/model/tables.h"
 
 namespace ipvlanx {
@@ -46,7 +48,7 @@ class Datapath {
   virtual ~Datapath() = default;
 
   // The master's program is attached after its row is written, and detached before
-  // the row is erased; so is a slave's at its host end, with its counters.
+  // the row is erased; so is a slave's at its host end, with its counters, and what serves its sockets.
   virtual Result<void> write(const PortRow& row) = 0;
   virtual Result<void> erase(const PortRow& row) = 0;
   virtual Result<void> write(const SlaveRow& row) = 0;
@@ -58,6 +60,16 @@ class Datapath {
 
   // Attaches the program at the relay's exit, then lets broadcasts enter it.
   virtual Result<void> use(const Relay& relay) = 0;
+
+  // Hands the slave's frames to the AF_XDP socket an application has bound to its container
+  // end, and to the stack behind it while there is none. `netns` (none: the host's) is where
+  // the container end is. The program and its map are known to libxdp (bpf/xsk.bpf.c), and
+  // pinned as slaves/<id>/link and xsks_map; sockets outlive the daemon and its successors'
+  // new programs.
+  virtual Result<void> serve_sockets(SlaveId slave, IfIndex container_end, const UniqueFd& netns) = 0;
+  virtual Result<void> end_sockets(SlaveId slave) = 0;  // success where none are served
+  virtual Result<std::set<SlaveId>> served() = 0;
+  virtual Result<UniqueFd> socket_map(SlaveId slave) = 0;
 
   // What the maps hold, for a daemon that starts and finds them.
   virtual Result<Tables> tables() = 0;

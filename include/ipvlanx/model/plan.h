@@ -56,6 +56,7 @@ struct AddSlave {
   std::optional<Mode> mode = {};
   std::optional<Flag> flag = {};
   std::optional<std::uint32_t> mtu = {};
+  Via via = Via::veth;
   std::optional<AddrPolicy> addr_policy = {};
   std::optional<std::uint32_t> max_addresses = {};
   std::vector<Prefix> addresses = {};  // where there are any, the slave is brought up
@@ -152,7 +153,8 @@ struct CreateLinks {
   std::uint32_t mtu = 0;
   bool routed = false;  // see SetRouted
   bool carrier = true;  // the host end is up
-  Ends ends = {};       // known once it is done
+  Via via = Via::veth;
+  Ends ends = {};  // known once it is done
   bool operator==(const CreateLinks&) const = default;
 };
 
@@ -174,6 +176,14 @@ struct Settle {
   std::vector<IfIndex> host_ends;  // zero: of the slave that CreateLinks makes
   bool settled = false;
   bool operator==(const Settle&) const = default;
+};
+
+// Whether applications may take the slave's frames by AF_XDP sockets.
+struct ServeSockets {
+  SlaveId slave{};
+  Place place;  // the container end's
+  bool served = false;
+  bool operator==(const ServeSockets&) const = default;
 };
 
 struct SetUp {
@@ -251,8 +261,8 @@ struct SeparateLinkLocals {
 using Step =
     std::variant<step::Write<PortRow>, step::Write<SlaveRow>, step::Write<MemberRow>, step::Write<AddressRow>,
                  step::Write<RouteRow>, step::CreateLinks, step::RemoveLinks, step::RemoveManyLinks,
-                 step::Settle, step::SetUp, step::SetMtu, step::SetMac, step::SetRouted, step::AssignAddress,
-                 step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
+                 step::Settle, step::ServeSockets, step::SetUp, step::SetMtu, step::SetMac, step::SetRouted,
+                 step::AssignAddress, step::RemoveAddress, step::Move, step::SeparateLinkLocals>;
 
 // ------------------------------------------------------------------------- plan
 

@@ -49,6 +49,7 @@ struct Slave {
   std::uint32_t mtu = 0;
   bool up = false;         // the container end, as its namespace sets it
   std::uint32_t slot = 0;  // in the port's list for broadcasts
+  Via via = Via::veth;
   AddrPolicy addr_policy = AddrPolicy::learn;
   std::uint32_t max_addresses = kDefaultMaxAddresses;
   AddressList addresses = {};

@@ -49,8 +49,9 @@ struct MemberRow {
 
 // How a packet gets from a hook into the slave.
 enum class Way { by_peer, by_host_end };
-// bpf_redirect_peer() drops what would stay in the same namespace.
-Way way_into(const Ends& ends);
+// bpf_redirect_peer() drops what would stay in the same namespace, and passes by what takes
+// frames for AF_XDP sockets.
+Way way_into(const Ends& ends, Via via);
 
 // ipvx_addrs: which slave owns this address.
 struct AddressRow {

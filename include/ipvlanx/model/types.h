@@ -48,13 +48,17 @@ enum class Mode { l2, l3, l3s };
 enum class Flag { bridge, private_, vepa };
 // Who says which addresses steer: the slave's interface and the API, or the API alone.
 enum class AddrPolicy { learn, static_ };
+// Who gets a slave's frames: the kernel's stack behind it, or before that an AF_XDP socket.
+enum class Via { veth, afxdp };
 
 std::string_view to_string(Mode mode);
 std::string_view to_string(Flag flag);
 std::string_view to_string(AddrPolicy policy);
+std::string_view to_string(Via via);
 Result<Mode> parse_mode(std::string_view text);
 Result<Flag> parse_flag(std::string_view text);
 Result<AddrPolicy> parse_addr_policy(std::string_view text);
+Result<Via> parse_via(std::string_view text);
 
 // An interface name the kernel would take (dev_valid_name() in net/core/dev.c),
 // and no '%', which the kernel takes for a pattern.

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ipvlanx/base/unique_fd.h"
 #include "ipvlanx/model/plan.h"
 
 namespace ipvlanx {
@@ -33,9 +34,12 @@ class Links {
   // For output: the name in /run/netns, else a path, else nothing.
   virtual std::optional<std::string> netns_name(Nsid netns) = 0;
 
+  virtual Result<UniqueFd> open_netns(Nsid netns) = 0;  // netns_gone
+
   // A veth pair, not settled yet: host end `ipvx<id>`, up if the master has a carrier,
   // without IPv6 addresses of its own; container end `name` in `netns`, down, with distinct link-locals; both
-  // with the master's MAC, and as set_routed() says. name_in_use, netns_gone.
+  // with the master's MAC, and as set_routed() says. To a slave via afxdp frames go complete,
+  // with nothing left to a hardware. name_in_use, netns_gone.
   virtual Result<Ends> create(const step::CreateLinks& pair) = 0;
   // Both ends. Success when they are gone already.
   virtual Result<void> remove(const Ends& ends) = 0;
