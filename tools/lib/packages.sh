@@ -6,7 +6,7 @@
 # To build the programs.
 ipvlanx_build_packages=(
   build-essential g++ clang-19 bpftool cmake file ninja-build pkg-config
-  libbpf-dev libelf-dev zlib1g-dev libcap-ng-dev libmnl-dev libsystemd-dev
+  libbpf-dev libxdp-dev libelf-dev zlib1g-dev libcap-ng-dev libmnl-dev libsystemd-dev
   nlohmann-json3-dev libboost-dev libfmt-dev libcli11-dev
 )
 # To run tools/demo.
