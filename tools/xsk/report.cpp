@@ -16,13 +16,15 @@ struct Drop {
   const char* name;  // as in struct xdp_statistics
   const char* meaning;
   __u64 xdp_statistics::* count;
+  bool is_frame = true;
 };
 constexpr Drop kDrops[] = {
-    {"rx_dropped", "too long for a chunk, or no memory", &xdp_statistics::rx_dropped},
-    {"rx_ring_full", "RX ring full: this program was too slow", &xdp_statistics::rx_ring_full},
-    {"rx_fill_ring_empty", "no chunk in the FILL ring", &xdp_statistics::rx_fill_ring_empty_descs},
-    {"rx_invalid", "invalid in the FILL ring", &xdp_statistics::rx_invalid_descs},
-    {"tx_invalid", "invalid in the TX ring", &xdp_statistics::tx_invalid_descs},
+    {"rx_dropped", "too long for a chunk, or no chunk was free", &xdp_statistics::rx_dropped},
+    {"rx_ring_full", "the RX ring was full: this program was too slow", &xdp_statistics::rx_ring_full},
+    {"tx_invalid", "the kernel refused to send them", &xdp_statistics::tx_invalid_descs},
+    // Where the kernel copies, each of these is in rx_dropped, too.
+    {"rx_fill_ring_empty", "times that no chunk was free", &xdp_statistics::rx_fill_ring_empty_descs, false},
+    {"rx_invalid", "chunks that the kernel refused", &xdp_statistics::rx_invalid_descs, false},
 };
 
 constexpr const char* kHeard[] = {"arp", "neighbour", "ping", "udp", "bad_checksum", "ignored"};
@@ -39,7 +41,9 @@ std::string grouped(std::uint64_t number) {
 
 std::uint64_t dropped(const Tally& tally) {
   std::uint64_t sum = 0;
-  for (const auto& drop : kDrops) sum += tally.kernel.*drop.count;
+  for (const auto& drop : kDrops) {
+    if (drop.is_frame) sum += tally.kernel.*drop.count;
+  }
   return sum;
 }
 

@@ -61,9 +61,7 @@ Result<void> repeat(const Arguments& arguments, const Sockets& sockets, millisec
     const std::uint32_t handled = step(run.limit(done, XskSocket::kBatch), run);
     done += handled;
     if (auto flushed = flush(sockets); !flushed) return flushed;
-    if (handled == 0 && !arguments.spin) {
-      if (auto waited = XskSocket::wait(sockets, sleep); !waited) return waited;
-    }
+    if (handled == 0 && !arguments.spin) XskSocket::wait(sockets, sleep);
   }
   const auto is_sending = [](const auto& socket) { return socket->sending() > 0; };
   for (int nap = 0; nap < kLastNaps && std::ranges::any_of(sockets, is_sending); ++nap) {
@@ -82,7 +80,7 @@ Result<void> drop(const Arguments& arguments) {
   return repeat(arguments, sockets, kSleep, [&](std::uint32_t limit, const Run&) {
     const auto frames = socket.receive(limit);
     for (const auto& frame : frames) socket.release(frame);
-    return static_cast<std::uint32_t>(frames.size());
+    return static_cast<std::uint32_t>(std::ranges::count_if(frames, &Frame::last));
   });
 }
 

@@ -245,6 +245,7 @@ Result<void> XskSocket::wake_for_tx() const {
     if (sendto(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0) return {};
     if (errno == EAGAIN) continue;
     if (errno == EBUSY || errno == ENOBUFS || errno == ENETDOWN) return {};
+    if (errno == ENXIO) return gone();
     return kernel_error(fmt::format("sending by '{}'", interface_.name), errno);
   }
   return {};
@@ -277,10 +278,18 @@ void XskSocket::fill() {
 }
 
 Result<xdp_statistics> XskSocket::statistics() const {
+  int error = 0;
+  socklen_t error_size = sizeof error;
+  if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &error_size) == 0 && error != 0) return gone();
+
   xdp_statistics statistics{};
   socklen_t size = sizeof statistics;
   if (getsockopt(fd(), SOL_XDP, XDP_STATISTICS, &statistics, &size) == 0) return statistics;
   return kernel_error(fmt::format("statistics of '{}'", interface_.name), errno);
+}
+
+std::unexpected<Error> XskSocket::gone() const {
+  return refuse(fmt::format("interface '{}' is gone from this network namespace", interface_.name));
 }
 
 bool XskSocket::is_zero_copy() const {
@@ -289,17 +298,10 @@ bool XskSocket::is_zero_copy() const {
   return getsockopt(fd(), SOL_XDP, XDP_OPTIONS, &options, &size) == 0 && options.flags & XDP_OPTIONS_ZEROCOPY;
 }
 
-Result<void> XskSocket::wait(std::span<const std::unique_ptr<XskSocket>> sockets,
-                             std::chrono::milliseconds time) {
+void XskSocket::wait(std::span<const std::unique_ptr<XskSocket>> sockets, std::chrono::milliseconds time) {
   std::vector<pollfd> polled;
   for (const auto& socket : sockets) polled.push_back({.fd = socket->fd(), .events = POLLIN});
-  if (poll(polled.data(), polled.size(), static_cast<int>(time.count())) <= 0) return {};
-  for (std::size_t i = 0; i < sockets.size(); ++i) {
-    if (!(polled[i].revents & POLLERR)) continue;
-    return refuse(
-        fmt::format("interface '{}' is gone from this network namespace", sockets[i]->interface_.name));
-  }
-  return {};
+  poll(polled.data(), polled.size(), static_cast<int>(time.count()));
 }
 
 }  // namespace ipvlanx::xsk

@@ -82,16 +82,15 @@ class XskSocket {
   std::uint32_t sending() const { return sending_; }
   const Traffic& received() const { return received_; }
   const Traffic& sent() const { return sent_; }  // those that have left
+  // What the kernel has dropped. An interface that is gone is an error: only asking shows it.
   Result<xdp_statistics> statistics() const;
   bool is_zero_copy() const;
 
   const Interface& interface() const { return interface_; }
   std::uint32_t queue() const { return options_.queue; }
 
-  // Until one of these has received a frame, a signal comes, or this much time is over. An interface
-  // that is gone is an error.
-  static Result<void> wait(std::span<const std::unique_ptr<XskSocket>> sockets,
-                           std::chrono::milliseconds time);
+  // Until one of these has received a frame, a signal comes, or this much time is over.
+  static void wait(std::span<const std::unique_ptr<XskSocket>> sockets, std::chrono::milliseconds time);
 
  private:
   // libxdp keeps pointers to these, so they stay where they are. It does not set all of their fields.
@@ -117,6 +116,7 @@ class XskSocket {
   void fill();
   void reap();
   Result<void> wake_for_tx() const;
+  std::unexpected<Error> gone() const;
 
   Interface interface_;
   SocketOptions options_;
