@@ -170,6 +170,18 @@ void add_generate(CLI::App& app, Arguments& out) {
   add_common(sub, out);
 }
 
+void add_forward(CLI::App& app, Arguments& out) {
+  auto* sub = add_work(app, out, Work::forward, "forward",
+                       "hand frames on to another interface, and its frames to this one");
+  sub->add_option("--to", out.other.interface, "the other interface")->required()->type_name("IF2");
+  add_map(sub, out.end);
+  add_common(sub, out);
+  sub->add_option("--to-queue", out.other.queue, "of the other interface")
+      ->capture_default_str()
+      ->group(kSocket);
+  add_map(sub, out.other, "to-");
+}
+
 }  // namespace
 
 std::expected<Arguments, NoWork> read_arguments(int argc, const char* const* argv) {
@@ -180,6 +192,7 @@ std::expected<Arguments, NoWork> read_arguments(int argc, const char* const* arg
   add_drop(app, out);
   add_echo(app, out);
   add_generate(app, out);
+  add_forward(app, out);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {

@@ -15,7 +15,7 @@
 
 namespace ipvlanx::xsk {
 
-enum class Work { drop, echo, generate };
+enum class Work { drop, echo, generate, forward };
 
 // One socket.
 struct End {
@@ -27,6 +27,7 @@ struct End {
 struct Arguments {
   Work work = Work::drop;
   End end;
+  End other;             // forward's second
   SocketOptions socket;  // of all sockets; an End says which queue
 
   std::optional<std::uint64_t> count;  // of frames: received, or sent by generate

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "answer.h"
+#include "neighbours.h"
 #include "run.h"
 #include "udp_frame.h"
 #include "xsk_socket.h"
@@ -155,6 +157,43 @@ Result<void> generate(const Arguments& arguments) {
   });
 }
 
+// One of the two interfaces between which frames go.
+struct Side {
+  XskSocket* socket;
+  Neighbours neighbours = {};
+};
+
+// What finds no free chunk there is lost, as on a link that is full.
+std::uint32_t hand_on(Side& from, Side& to, std::uint32_t limit) {
+  const auto frames = from.socket->receive(limit);
+  for (const auto& frame : frames) {
+    from.neighbours.learn(frame.bytes);
+    if (const auto copy = frame.whole ? to.socket->allocate() : std::nullopt) {
+      const Bytes bytes = copy->room.first(frame.bytes.size());
+      put(bytes, 0, frame.bytes);
+      to.neighbours.address(bytes, to.socket->interface().mac);
+      if (!to.socket->send(*copy, bytes.size())) to.socket->release(*copy);
+    }
+    from.socket->release(frame);
+  }
+  return static_cast<std::uint32_t>(frames.size());
+}
+
+Result<void> forward(const Arguments& arguments) {
+  Sockets sockets;
+  for (const auto* end : {&arguments.end, &arguments.other}) {
+    if (auto opened = open(*end, arguments.socket, sockets); !opened) {
+      return std::unexpected(opened.error());
+    }
+  }
+  Side one{sockets.front().get()};
+  Side other{sockets.back().get()};
+  return repeat(arguments, sockets, kSleep, [&](std::uint32_t limit, const Run&) {
+    const std::uint32_t there = hand_on(one, other, limit);
+    return there + hand_on(other, one, limit - there);
+  });
+}
+
 }  // namespace
 
 Result<void> work(const Arguments& arguments) {
@@ -165,6 +204,8 @@ Result<void> work(const Arguments& arguments) {
       return echo(arguments);
     case Work::generate:
       return generate(arguments);
+    case Work::forward:
+      return forward(arguments);
   }
   std::unreachable();
 }
