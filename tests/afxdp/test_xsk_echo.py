@@ -8,14 +8,12 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import socket
 
 import pytest
 
 from ipvlanx import FAMILIES, NOBODY, Topology
 from space import Netns, family_of, ping_lost, ping_ok
-from wire import Capture, carrying
 from xsk import APP, Client, add_app, add_plain
 
 
@@ -40,6 +38,7 @@ def test_echo_answers_the_wire_and_a_sibling(net: Topology, family: int) -> None
             source.ip(f"neigh flush dev {interface}")
             ping_ok(source, APP[family])
             ping_ok(source, APP[family], "-c", "3", "-i", "0.05", "-W", "2", "-s", "1400")
+            assert "tx-checksumming: on" in source.run("ethtool", "-k", interface).stdout
             udp_echo(source, APP[family])
         heard = client.summary()["heard"]
     # 3 + 3 pings and 5 datagrams of each of two

@@ -12,7 +12,7 @@ import tempfile
 
 from ipvlanx import EXTERNAL, Topology
 from space import Netns, eventually
-from xsk import APP, XSK, Client, add_app, refused
+from xsk import XSK, Client, add_app, refused
 
 MEBIBYTE = 1 << 20
 TENANT = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
@@ -76,7 +76,7 @@ def test_a_queue_that_is_taken(net: Topology) -> None:
 
 
 def test_without_the_capability_for_sockets(net: Topology) -> None:
-    space, slave = add_app(net)
+    space, _ = add_app(net)
     words = ["--to", EXTERNAL[4], "--to-mac", net.external_mac, "--seconds", "1"]
     assert "CAP_NET_RAW" in tenant_refused(space, "", "generate", "app0", *words)
 

@@ -15,11 +15,9 @@ import ctypes
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 
@@ -116,6 +114,19 @@ def test_a_pinned_map(net: Topology) -> None:
         ping_ok(net.external, APP[4])
         assert client.summary()["heard"]["ping"] == 3
     ping_ok(net.external, APP[4])
+
+
+def test_the_map_that_the_daemon_serves(net: Topology) -> None:
+    space, slave = add_app(net)
+    path = f"{Path(net.daemon.socket).parent}/slaves/{slave}/afxdp.sock"
+    for words in ([], ["--busy-poll"]):
+        with Client(space, "echo", "app0", "--socket", path, *words) as client:
+            ping_ok(net.external, APP[4])
+            assert client.summary()["heard"]["ping"] == 3
+    other = net.netns("ns1")
+    net.daemon.cli("link add link m0 name app1 mode l2 via afxdp netns ns1")
+    other.ip("link set app1 up")
+    assert f"the server at '{path}' refuses" in refused(other, "drop", "app1", "--socket", path)
 
 
 def test_a_served_map(net: Topology) -> None:

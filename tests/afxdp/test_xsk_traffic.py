@@ -122,7 +122,7 @@ def test_what_arrives_is_said_each_second(net: Topology) -> None:
     with Client(space, "drop", "app0") as client, Sender(net.external, "x0") as sender:
         sender.send(bytes(to_app(net, b"x")), 10)
         eventually("a line of progress", lambda: '"final":false' in client.said)
-        reports = client._reports
+        reports = client.reports
     assert any(report["sockets"][0]["rx"]["packets"] >= 10 for report in reports)
 
 

@@ -28,7 +28,7 @@ class Client(Program):
         assert self.running or self._process.returncode == 0, self.said
 
     @property
-    def _reports(self) -> list[dict]:
+    def reports(self) -> list[dict]:
         lines = [line for line in self.said.splitlines() if line.startswith("{")]
         return [json.loads(line) for line in lines]
 
@@ -37,7 +37,7 @@ class Client(Program):
         if self.running:
             self.stop()
         assert self._process.returncode == 0, self.said
-        (final,) = [report for report in self._reports if report["final"]]
+        (final,) = [report for report in self.reports if report["final"]]
         return final
 
     def wait(self, seconds: float = 10) -> dict:
