@@ -76,14 +76,8 @@ void add_common(CLI::App* sub, Arguments& out) {
   sub->add_option("--queue", out.end.queue, "of the interface: a socket has the frames of one")
       ->capture_default_str()
       ->group(kSocket);
-  const auto is_power_of_2 = CLI::Validator(
-      [](const std::string& word) {
-        const auto slots = std::stoul(word);
-        return slots & (slots - 1) ? "it must be a power of two" : "";
-      },
-      "", "power of 2");
   sub->add_option("--ring", out.socket.ring, "slots of each ring; its memory is 1.5 chunks for each")
-      ->check(CLI::Range(64, 32768) & is_power_of_2)
+      ->check(CLI::IsMember({64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768}))
       ->capture_default_str()
       ->group(kSocket);
   sub->add_option("--chunk", out.socket.chunk, "bytes of a chunk, which holds a frame and 256 more")
