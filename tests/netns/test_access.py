@@ -7,7 +7,6 @@ import os
 import secrets
 import stat
 import subprocess
-import threading
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -141,43 +140,3 @@ def test_the_namespace_of_a_process_that_may_do_more(net: Topology) -> None:
         net.daemon.cli("port set m0 mode l3")  # NOARP is set there
         assert net.daemon.get("/v1/slaves")[0]["netns"] == there
         net.daemon.cli("link del web0")
-
-
-def test_a_path_that_changes_while_it_is_used(net: Topology) -> None:
-    """Whatever it is at any moment: a slave is in the namespace that the answer says, or nowhere."""
-    spaces = {name: net.netns(name) for name in ("ns0", "ns1")}
-    folder = Path(net.daemon.folder)
-    os.mkfifo(folder / "fifo")
-    targets = [*(space.path for space in spaces.values()), folder / "fifo", "/dev/zero", "/nowhere",
-               "/proc/self/ns/mnt", "path", folder]  # fmt: skip
-    ending = threading.Event()
-
-    def change() -> None:
-        while not ending.is_set():
-            for target in targets:
-                (folder / "next").symlink_to(target)
-                os.replace(folder / "next", folder / "path")
-
-    changing = threading.Thread(target=change)
-    changing.start()
-    made: list[str] = []
-    answers: set[str] = set()
-    try:
-        with net.daemon.requests() as ask:
-            while len(made) < 20:
-                body = {"master": "m0", "name": "web0", "mode": "l2", "netns": str(folder / "path")}
-                answer = ask("POST", "/v1/slaves", body)
-                answers.add(answer.body.get("code", "made"))
-                if answer.status != 201:
-                    assert (answer.status, answer.body["field"]) == (422, "netns")
-                    continue
-                made.append(answer.body["netns"])
-                for name, space in spaces.items():
-                    there = {row["ifname"] for row in space.ip_json("link show")}
-                    assert ("web0" in there) == (made[-1] == name), (made[-1], name)
-                assert ask("DELETE", f"/v1/slaves/{answer.body['id']}").status == 204
-    finally:
-        ending.set()
-        changing.join()
-    assert {"netns-gone", "not-a-netns"} <= answers
-    assert not [row for row in net.host.ip_json("link show") if row["ifname"] in ("web0", "ipvx1")]
