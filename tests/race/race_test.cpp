@@ -31,7 +31,7 @@ void must(bool promise, const std::string& what) {
 
 Request request(const std::string& method, const std::string& target) {
   Request request{.method = method, .target = target};
-  request.uid = 0;
+  request.peer = {.uid = 0};
   return request;
 }
 
@@ -131,7 +131,8 @@ class Race {
   FakeLinks links_;
   FakeDatapath datapath_;
   Controller controller_;
-  Routes routes_{controller_, [] { return Result<SettingsChange>{}; }};
+  const Access access_;
+  Routes routes_{controller_, access_, [] { return SettingsChange{}; }};
   EventFeed feed_;
   bool over_ = false;
   asio::io_context loop_{1};
