@@ -69,7 +69,7 @@ def _round(net: Topology, results: Results) -> None:
         count = len(ask("GET", "/v1/slaves").body)
         for number in range(count, DELETED):
             ask("POST", "/v1/slaves", _slave(f"c{number}"))
-        words = (net.daemon.socket, 8, MILLISECONDS, "keep", "GET", one)
+        words = (net.daemon.socket, 8, MILLISECONDS, "keep", "GET", "/v1/health")
         readers = instruments.start("http", *words)
         time.sleep(0.2)
         start = time.monotonic()
