@@ -541,7 +541,11 @@ Result<void> Controller::keep_relay() {
   if (!relay) return std::unexpected(relay.error());
   if (*relay == relay_) return {};
   if (auto used = datapath_.use(*relay); !used) return used;
+  const bool was_there = relay_ != Relay{};
   relay_ = *relay;
+  if (was_there) {
+    events_.add({.type = EventType::repaired, .detail = "the interfaces that relay broadcasts were gone"});
+  }
   return {};
 }
 
@@ -559,6 +563,39 @@ bool Controller::is_of_gone_slave(const Step& step) {
   if (host_end == IfIndex{}) return false;
   const auto link = links_.look(host_end);
   return !link && link.error().code == Errc::no_such_slave;
+}
+
+// Of slaves and ports that are there: what went with others is no repair.
+void Controller::tell_repairs(const std::vector<Step>& steps) {
+  std::set<SlaveId> slaves;
+  std::set<IfIndex> ports;
+  const auto note = Overloaded{
+      [&](const step::Write<PortRow>& write) {
+        if (write.after) ports.insert(write.after->master);
+      },
+      [&](const step::Write<RouteRow>& write) {
+        const Slave* slave = write.after ? state_.slave_of_host_end(write.after->host_end) : nullptr;
+        if (slave) slaves.insert(slave->id);
+      },
+      [&]<class Row>(const step::Write<Row>& write) {
+        if (write.after) slaves.insert(write.after->slave);
+      },
+      [](const auto&) {},
+  };
+  for (const Step& step : steps) std::visit(note, step);
+  for (const IfIndex master : ports) {
+    events_.add({.type = EventType::repaired,
+                 .master = state_.port(master)->name.str(),
+                 .detail = "what the data path knew of the port was not as it should be"});
+  }
+  for (const SlaveId id : slaves) {
+    const Slave& slave = *state_.slave(id);
+    events_.add({.type = EventType::repaired,
+                 .slave = id,
+                 .name = slave.name.str(),
+                 .master = state_.port(slave.master)->name.str(),
+                 .detail = "what steers to the slave was not as it should be"});
+  }
 }
 
 Result<void> Controller::start() {
@@ -585,6 +622,7 @@ Result<void> Controller::start() {
   }
   if (auto kept = keep_sockets(); !kept) return kept;
   for (Event& event : restored->events) events_.add(std::move(event));
+  tell_repairs(restored->steps);
   start_file(*restored);
   refresh_masters();
   find_masters();

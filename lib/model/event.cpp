@@ -31,6 +31,8 @@ std::string_view to_string(EventType type) {
       return "port-waiting";
     case EventType::slave_waiting:
       return "slave-waiting";
+    case EventType::repaired:
+      return "repaired";
   }
   return "resync";
 }

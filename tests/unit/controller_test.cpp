@@ -654,6 +654,22 @@ TEST_CASE("a slave that cannot be made again waits for the next start") {
   CHECK(world.datapath.held.addresses.size() == 1);
 }
 
+TEST_CASE("what is repaired at the start is told once, of each slave") {
+  World world;
+  const SlaveId web = world.add("web0", {prefix("10.0.0.5/24"), prefix("2001:db8::5/64")});
+  world.add("db0", {prefix("10.0.0.6/24")});
+  std::erase_if(world.datapath.held.addresses, [&](const auto& entry) { return entry.second.slave == web; });
+  const auto last = world.controller.events().last_seq();
+  Controller next{world.links, world.datapath, world.state_path};
+  REQUIRE(next.start());
+  REQUIRE(types_since(next, last) == std::vector{EventType::repaired});
+  CHECK(next.events().since(last)->front().event.slave == web);
+  CHECK(world.datapath.held == tables_of(next.state()));
+  Controller again{world.links, world.datapath, world.state_path};
+  REQUIRE(again.start());
+  CHECK(again.events().last_seq() == last + 1);
+}
+
 TEST_CASE("event numbers go on across restarts, and old ones are gone") {
   World world;
   world.add("web0");

@@ -126,6 +126,7 @@ class Controller {
   bool is_of_gone_slave(const Step& step);
   std::vector<SlaveId> find_masters();
   Result<void> keep_relay();
+  void tell_repairs(const std::vector<Step>& steps);
 
   Links& links_;
   Datapath& datapath_;

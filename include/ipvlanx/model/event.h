@@ -23,6 +23,7 @@ enum class EventType {
   state_refused,     // the state file could not be understood; it is kept aside
   port_waiting,      // its master is not there yet
   slave_waiting,     // it could not be made again
+  repaired,          // what the kernel or the data path had lost of ours is there again
 };
 std::string_view to_string(EventType type);
 
