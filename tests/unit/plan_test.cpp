@@ -116,7 +116,8 @@ TEST_CASE("what a request does not say is as it is set") {
   own.max_addresses = 5;
   const auto said = plan(state, own);
   REQUIRE(said);
-  const Slave& db = *done(state, *said).slave(said->slave);
+  state = done(state, *said);
+  const Slave& db = *state.slave(said->slave);
   CHECK(db.addr_policy == AddrPolicy::learn);
   CHECK(db.max_addresses == 5);
 
