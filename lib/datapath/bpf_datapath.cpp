@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <set>
 
 #include "abi.h"
 #include "bpf_map.h"
@@ -88,10 +89,24 @@ class BpfDatapath final : public Datapath {
         skeleton_(std::move(skeleton)),
         hooks_(Hooks::probe(bpf_program__fd(skeleton_->progs.ipvx_master_rx))) {}
 
+  // Of slaves without a row: the daemon before us was killed while it wrote or erased one.
+  Result<void> forget_half_made() {
+    std::set<SlaveId> known;
+    for (const ipvx_slave_key& key : slaves_.keys()) {
+      if (const auto slave = slaves_.read(key)) known.insert(SlaveId{slave->slave});
+    }
+    for (const ipvx_stats_key& key : stats_.keys()) {
+      if (known.contains(SlaveId{key.slave})) continue;
+      if (auto done = forget(SlaveId{key.slave}); !done) return done;
+    }
+    return {};
+  }
+
   // What the daemon before us attached runs this build's programs from now on. Where an
   // interface has lost its program, to its end or on its way through another namespace, its
   // row means nothing: it goes, and comes with the program if it is wanted.
   Result<void> take_over() {
+    if (auto done = forget_half_made(); !done) return done;
     for (const ipvx_port_key& key : ports_.keys()) {
       const auto ours =
           hooks_.adopt(master_rx(IfIndex{key.master}), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
@@ -141,11 +156,16 @@ class BpfDatapath final : public Datapath {
     if (auto done = hooks_.detach(slave_tx(row.host_end)); !done) return done;
     if (auto done = hooks_.detach(slave_rx(row.host_end)); !done) return done;
     if (auto done = slaves_.erase(abi::key(row)); !done) return done;
+    return forget(row.slave);
+  }
+
+  // The last of a slave, its counters at the end: by them what is left half-way is found.
+  Result<void> forget(SlaveId slave) {
     for (std::uint32_t reason = 0; reason < IPVX_DROP_REASONS; ++reason) {
-      if (auto done = drops_.erase(drop_key(row.slave, reason)); !done) return done;
+      if (auto done = drops_.erase(drop_key(slave, reason)); !done) return done;
     }
-    if (auto done = sockets_.end(row.slave); !done) return done;
-    return stats_.erase({number(row.slave)});
+    if (auto done = sockets_.end(slave); !done) return done;
+    return stats_.erase({number(slave)});
   }
 
   Result<void> write(const MemberRow& row) override { return members_.write(abi::key(row), abi::value(row)); }

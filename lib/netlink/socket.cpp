@@ -140,9 +140,19 @@ Answer<Reply> NetlinkSocket::ask(Request request) {
   return std::move(exchanged->replies.front());
 }
 
+// One that was not read to its end, for an error: the kernel begins no other one before.
+void NetlinkSocket::end_last_dump() {
+  std::vector<char> scrap(kReceiveBuffer);
+  while (::recv(fd_.get(), scrap.data(), scrap.size(), MSG_DONTWAIT) > 0) continue;
+}
+
 Answer<std::vector<Reply>> NetlinkSocket::dump(Request request) {
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     auto exchanged = exchange(request, NLM_F_DUMP);
+    if (!exchanged && exchanged.error().number == EBUSY) {
+      end_last_dump();
+      continue;
+    }
     if (!exchanged) return std::unexpected(exchanged.error());
     if (!exchanged->interrupted) return std::move(exchanged->replies);
   }

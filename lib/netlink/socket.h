@@ -53,6 +53,7 @@ class NetlinkSocket {
 
   struct Exchange;
   Answer<Exchange> exchange(Request& request, std::uint16_t flags);
+  void end_last_dump();
 
   UniqueFd fd_;
   std::uint32_t sequence_ = 0;

@@ -151,6 +151,18 @@ TEST_CASE("the next daemon adopts rows, counters and attachments, with its own p
   check(given, given.from("web0"), ipv4().to_mac(kM0).to("10.0.0.3"), redirected_to("web1"));
 }
 
+TEST_CASE("the next daemon forgets the counters of a slave that was half made") {
+  Given given;
+  given.port("m0").slave("web0", {"10.0.0.2"}).slave("web1", {});
+  given.close();
+  const ipvx_slave_key key{.host_end = number(given.slave_row("web1").host_end)};
+  const UniqueFd slaves{bpf_obj_get((given.root() + "/maps/ipvx_slaves").c_str())};
+  REQUIRE(bpf_map_delete_elem(slaves.get(), &key) == 0);
+  CHECK(entries(given, "ipvx_stats") == 2);
+  need(given.open());
+  CHECK(entries(given, "ipvx_stats") == 1);
+}
+
 TEST_CASE("to write a row again changes nothing") {
   Given given;
   given.port("m0").slave("web0", {"10.0.0.2"});
