@@ -7,7 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
+
+#include "ipvlanx/base/number.h"
 
 namespace ipvlanx::daemon {
 
@@ -44,10 +45,8 @@ Result<void> check_access(const Access& access, std::string_view method, const P
 
 std::optional<gid_t> group_named(const std::string& name) {
   if (const group* found = ::getgrnam(name.c_str())) return found->gr_gid;
-  gid_t number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error != std::errc{} || end != name.data() + name.size() || !::getgrgid(number)) return std::nullopt;
-  return number;
+  const auto number = whole_number<gid_t>(name);
+  return number && ::getgrgid(*number) ? number : std::nullopt;
 }
 
 }  // namespace ipvlanx::daemon

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
-#include <charconv>
 #include <optional>
 
 #include "event_feed.h"
 #include "ipvlanx/api/replies.h"
+#include "ipvlanx/base/number.h"
 #include "ipvlanx/control/apply.h"
 #include "ipvlanx/netlink/host_check.h"
 
@@ -18,19 +18,10 @@ namespace {
 
 using nlohmann::json;
 
-// All of the text as a number, or nothing.
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 // The slave that the path's {id} names.
 Result<const Slave*> named_slave(const Call& call) {
   const std::string& text = call.arguments[0];
-  const auto id = parse_number<std::uint32_t>(text);
+  const auto id = whole_number<std::uint32_t>(text);
   const Slave* slave = id ? call.controller.state().slave(SlaveId{*id}) : nullptr;
   if (!slave) return fail(Errc::no_such_slave, fmt::format("there is no slave '{}'", text));
   return slave;
@@ -281,7 +272,7 @@ Result<Reply> follow_events(const Call& call) {
   const auto since = call.query.find("since");
   if (since == call.query.end()) return reply;
 
-  const auto seq = parse_number<std::uint64_t>(since->second);
+  const auto seq = whole_number<std::uint64_t>(since->second);
   if (!seq) return fail(Errc::wrong_type, fmt::format("'{}' is not a number", since->second), "since");
   const auto past = call.controller.events().since(*seq);
   if (!past) return std::unexpected(past.error());

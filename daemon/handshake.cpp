@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handshake.h"
 
-#include <charconv>
+#include "ipvlanx/base/number.h"
 
 namespace ipvlanx::daemon {
 
@@ -22,10 +22,8 @@ std::string_view stripped(std::string_view text) {
 
 // Both have bounds in the kernel (sk_setsockopt(): SO_BUSY_POLL, SO_BUSY_POLL_BUDGET).
 std::optional<std::uint32_t> number_in(std::string_view text, std::uint32_t most) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value > most) return std::nullopt;
-  return value;
+  const auto value = whole_number<std::uint32_t>(text);
+  return value && *value <= most ? value : std::nullopt;
 }
 
 Answer busy_poll(std::string_view words) {

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "ipvlanx/base/number.h"
 
 namespace ipvlanx::daemon {
 
@@ -25,13 +25,12 @@ Result<std::string> decode(std::string_view text) {
       decoded += text[i];
       continue;
     }
-    unsigned char byte = 0;
     const std::string_view digits = text.substr(i + 1, 2);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
-    if (error != std::errc{} || digits.size() != 2 || end != digits.data() + 2 || byte == 0) {
+    const auto byte = whole_number<unsigned char>(digits, 16);
+    if (!byte || digits.size() != 2 || *byte == 0) {
       return fail(Errc::bad_request, fmt::format("'{}' is not well percent-encoded", text));
     }
-    decoded += static_cast<char>(byte);
+    decoded += static_cast<char>(*byte);
     i += 2;
   }
   return decoded;

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
+
+#include "ipvlanx/base/number.h"
+#include "ipvlanx/base/overloaded.h"
 
 namespace ipvlanx {
 
@@ -14,11 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int kVersion = 2;
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
 
 // ------------------------------------------------------------------------ to JSON
 
@@ -123,11 +120,10 @@ std::string decoded(const std::string& text) {
       name += text[i];
       continue;
     }
-    unsigned char byte = 0;
     const std::string_view digits = std::string_view{text}.substr(i + 1, 2);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
-    if (error != std::errc{} || end != digits.data() + 2) damaged(fmt::format("a name '{}'", text));
-    name += static_cast<char>(byte);
+    const auto byte = whole_number<unsigned char>(digits, 16);
+    if (!byte || digits.size() != 2) damaged(fmt::format("a name '{}'", text));
+    name += static_cast<char>(*byte);
     i += 2;
   }
   return name;

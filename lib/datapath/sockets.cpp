@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <memory>
 
 #include "ipvlanx/base/in_netns.h"
+#include "ipvlanx/base/number.h"
 #include "libbpf_error.h"
 #include "xsk.skel.h"
 
@@ -114,9 +114,7 @@ Result<std::set<SlaveId>> Sockets::served() const {
   std::error_code error;
   for (const auto& folder : std::filesystem::directory_iterator{pins_.slaves(), error}) {
     const std::string name = folder.path().filename();
-    std::uint32_t id = 0;
-    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), id);
-    if (bad == std::errc{} && end == name.data() + name.size()) slaves.insert(SlaveId{id});
+    if (const auto id = whole_number<std::uint32_t>(name)) slaves.insert(SlaveId{*id});
   }
   if (error) return kernel_error(pins_.slaves(), error.value());
   return slaves;

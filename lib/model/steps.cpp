@@ -4,16 +4,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "ipvlanx/base/overloaded.h"
 #include "ipvlanx/model/plan.h"
 
 namespace ipvlanx {
 
 namespace {
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
 
 template <class Key, class Row>
 void erase_missing(const std::map<Key, Row>& before, const std::map<Key, Row>& after,

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "ipvlanx/base/number.h"
+
 namespace ipvlanx {
 
 namespace {
@@ -41,13 +43,6 @@ Result<E> value_of(const Word<E> (&words)[N], std::string_view what, std::string
 
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-std::optional<unsigned> decimal(std::string_view text) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 }  // namespace
@@ -106,7 +101,7 @@ IfName host_end_name(SlaveId id) {
 
 std::optional<SlaveId> id_of_host_end(std::string_view name) {
   if (!name.starts_with(kHostEndPrefix)) return std::nullopt;
-  const auto id = decimal(name.substr(kHostEndPrefix.size()));
+  const auto id = whole_number<unsigned>(name.substr(kHostEndPrefix.size()));
   if (!id || *id == 0 || *id > kMaxSlaveId || host_end_name(SlaveId{*id}).str() != name) return std::nullopt;
   return SlaveId{*id};
 }
@@ -177,7 +172,7 @@ Result<Prefix> Prefix::parse(std::string_view text) {
 
   unsigned length = address->bits();
   if (slash != std::string_view::npos) {
-    const auto given = decimal(text.substr(slash + 1));
+    const auto given = whole_number<unsigned>(text.substr(slash + 1));
     if (!given || *given > address->bits()) {
       return fail(Errc::bad_prefix, fmt::format("'{}': a prefix length is 0 to {}", text, address->bits()));
     }

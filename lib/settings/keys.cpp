@@ -5,9 +5,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
+#include "ipvlanx/base/number.h"
 #include "ipvlanx/settings/settings.h"
 
 namespace ipvlanx {
@@ -60,12 +60,11 @@ Result<std::string> parse_path(std::string_view text) {
 }
 
 Result<std::uint32_t> parse_count(std::string_view text, std::uint32_t most) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > most) {
+  const auto value = whole_number<std::uint32_t>(text);
+  if (!value || *value < 1 || *value > most) {
     return fail(Errc::out_of_range, fmt::format("'{}' is no number from 1 to {}", text, most));
   }
-  return value;
+  return *value;
 }
 
 // Group names as useradd takes them, and numbers; whether there is such a group is asked

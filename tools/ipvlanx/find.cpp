@@ -3,18 +3,16 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "ipvlanx/base/number.h"
 
 namespace ipvlanx::cli {
 
 namespace {
 
 std::optional<SlaveId> as_id(std::string_view word) {
-  std::uint32_t id = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
-  if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
-  if (id == 0 || id > kMaxSlaveId) return std::nullopt;
-  return SlaveId{id};
+  const auto id = whole_number<std::uint32_t>(word);
+  if (!id || *id == 0 || *id > kMaxSlaveId) return std::nullopt;
+  return SlaveId{*id};
 }
 
 // NAME@NETNS, and the id for whom that is not enough.
