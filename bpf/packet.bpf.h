@@ -121,18 +121,24 @@ static __always_inline bool read_arp(struct cursor c, enum side side,
 	return true;
 }
 
+/* How long a frame is, with what does not lie in front of us. */
+struct extent {
+	__u32 len;
+	__u32 gso_size; /* 0: it is one packet */
+};
+
 /* A header that contradicts itself or the frame's length is nobody's. */
-static __always_inline bool read_ipv4(struct __sk_buff *skb, struct cursor c,
+static __always_inline bool read_ipv4(struct extent e, struct cursor c,
 				      enum side side, struct ipvx_addr_key *key)
 {
-	__u32 in_frame = skb->len - sizeof(struct ethhdr);
+	__u32 in_frame = e.len - sizeof(struct ethhdr);
 	struct iphdr *ip = take(&c, sizeof(*ip));
 	__u32 len;
 
 	if (!ip)
 		return false;
 	len = bpf_ntohs(ip->tot_len);
-	if (!len && skb->gso_size) /* longer than 64 KiB: BIG TCP */
+	if (!len && e.gso_size) /* longer than 64 KiB: BIG TCP */
 		len = in_frame;
 	if (ip->ihl < 5 || ip->version != 4 || in_frame < len ||
 	    len < ip->ihl * 4)
@@ -227,18 +233,15 @@ static __always_inline bool is_icmp_error(struct __sk_buff *skb,
 }
 
 /* Fills in family and address; false where the frame has no such address. The
- * cursor stands behind the Ethernet header. A tagged frame has none (its tag
- * lies beside the packet), VLAN 0 included: slaves are untagged.
+ * cursor stands behind the Ethernet header.
  */
-static __always_inline bool read_address(struct __sk_buff *skb, struct cursor c,
-					 enum side side,
+static __always_inline bool read_address(__be16 protocol, struct extent e,
+					 struct cursor c, enum side side,
 					 struct ipvx_addr_key *key)
 {
-	if (skb->vlan_present)
-		return false;
-	switch (skb->protocol) {
+	switch (protocol) {
 	case bpf_htons(ETH_P_IP):
-		return read_ipv4(skb, c, side, key);
+		return read_ipv4(e, c, side, key);
 	case bpf_htons(ETH_P_IPV6):
 		return read_ipv6(c, side, key);
 	case bpf_htons(ETH_P_ARP):

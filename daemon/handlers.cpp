@@ -38,6 +38,14 @@ Result<api::SlaveReply> describe(Controller& controller, SlaveId id) {
   return describe(controller, *slave);
 }
 
+api::PortReply describe(Controller& controller, const Port& port) {
+  const XdpState xdp = controller.xdp(port);
+  return api::port_reply(controller.state(), port,
+                         {.wanted = std::string{to_string(port.xdp)},
+                          .attached = std::string{to_string(xdp.attached)},
+                          .why = xdp.why.empty() ? std::nullopt : std::optional{xdp.why}});
+}
+
 api::TrafficReply traffic_reply(const Traffic& traffic) {
   return {.packets = traffic.packets,
           .bytes = traffic.bytes,
@@ -105,7 +113,7 @@ Result<Reply> get_metrics(const Call& call) {
 Result<Reply> list_ports(const Call& call) {
   const State& state = call.controller.state();
   json ports = json::array();
-  for (const auto& [master, port] : state.ports()) ports.push_back(api::port_reply(state, port));
+  for (const auto& [master, port] : state.ports()) ports.push_back(describe(call.controller, port));
   return json_reply(200, ports);
 }
 
@@ -113,7 +121,7 @@ Result<Reply> get_port(const Call& call) {
   const State& state = call.controller.state();
   const Port* port = state.port_named(call.arguments[0]);
   if (!port) return fail(Errc::no_such_port, fmt::format("'{}' is no port", call.arguments[0]));
-  return json_reply(200, api::port_reply(state, *port));
+  return json_reply(200, describe(call.controller, *port));
 }
 
 Result<Reply> change_port(const Call& call) {

@@ -21,7 +21,7 @@
 #define IPVX_ABI_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #endif
 
-#define IPVX_ABI_VERSION 3
+#define IPVX_ABI_VERSION 4
 
 /* The values of IPVLAN_MODE_* in linux/if_link.h. */
 enum ipvx_mode {
@@ -50,6 +50,14 @@ enum ipvx_family {
 enum ipvx_way {
 	IPVX_BY_PEER     = 0, /* bpf_redirect_peer(): straight into the slave's namespace */
 	IPVX_BY_HOST_END = 1, /* through the host end: the slave is in the host's namespace */
+	IPVX_TO_SOCKETS  = 2, /* the same, by XDP where the master has it: AF_XDP sockets take the frames */
+};
+
+/* Which XDP program does a master need? What it got, the kernel says. */
+enum ipvx_xdp {
+	IPVX_XDP_OFF    = 0,
+	IPVX_XDP_AUTO   = 1, /* native, where the driver can */
+	IPVX_XDP_NATIVE = 2,
 };
 
 /* Why a packet ended in a hook. Closed list; the API's words are in
@@ -92,10 +100,12 @@ struct ipvx_addr {
 	enum ipvx_way  way;
 	__u32          slave;    /* id */
 	enum ipvx_mode mode;     /* of its port */
+	__u8           mac[6];   /* the master's: XDP is not told whom a frame is for */
+	__u8           zero[2];
 	/* for people */
 	__u32          container_end; /* ifindex, in the slave's namespace */
 };
-IPVX_ABI_SIZE(struct ipvx_addr, 20);
+IPVX_ABI_SIZE(struct ipvx_addr, 28);
 
 /* Map ipvx_ports: how does this master treat its slaves? */
 struct ipvx_port_key {
@@ -111,8 +121,9 @@ struct ipvx_port {
 	__u32            mtu;
 	__u8             mac[6];
 	__u8             zero[2];
+	enum ipvx_xdp    xdp;
 };
-IPVX_ABI_SIZE(struct ipvx_port, 28);
+IPVX_ABI_SIZE(struct ipvx_port, 32);
 
 /* Map ipvx_slaves: whose host end is this? */
 struct ipvx_slave_key {

@@ -31,11 +31,9 @@ std::optional<WantedSlave> read_slave(JsonObject& in) {
 }
 
 Json to_json(const WantedPort& port) {
-  return {{"master", port.master.str()},
-          {"mode", to_string(*port.options.mode)},
-          {"flag", to_string(*port.options.flag)},
-          {"strict_private", *port.options.strict_private},
-          {"announce", *port.options.announce}};
+  return {{"master", port.master.str()},           {"mode", to_string(*port.options.mode)},
+          {"flag", to_string(*port.options.flag)}, {"strict_private", *port.options.strict_private},
+          {"announce", *port.options.announce},    {"xdp", to_string(*port.options.xdp)}};
 }
 
 Json to_json(const WantedSlave& slave) {

@@ -85,6 +85,11 @@ Result<Via> read_field(Field field) {
 }
 
 template <>
+Result<Xdp> read_field(Field field) {
+  return read_word(field, parse_xdp);
+}
+
+template <>
 Result<Prefix> read_field(Field field) {
   return read_word(field, Prefix::parse);
 }

@@ -62,7 +62,8 @@ PortChange read_port_options(JsonObject& in) {
   return {.mode = in.optional<Mode>("mode"),
           .flag = in.optional<Flag>("flag"),
           .strict_private = in.optional<bool>("strict_private"),
-          .announce = in.optional<bool>("announce")};
+          .announce = in.optional<bool>("announce"),
+          .xdp = in.optional<Xdp>("xdp")};
 }
 
 Result<PortChange> read_port_change(std::string_view body) {

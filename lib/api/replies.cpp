@@ -28,7 +28,7 @@ SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std
   return reply;
 }
 
-PortReply port_reply(const State& state, const Port& port) {
+PortReply port_reply(const State& state, const Port& port, XdpReply xdp) {
   return {.master = port.name.str(),
           .ifindex = is_away(port.master) ? std::nullopt : std::optional{number(port.master)},
           .mode = std::string{to_string(port.mode)},
@@ -36,6 +36,7 @@ PortReply port_reply(const State& state, const Port& port) {
           .mac = to_string(port.mac),
           .mtu = port.mtu,
           .options = {.strict_private = port.strict_private, .announce = port.announce},
+          .xdp = std::move(xdp),
           .slaves = static_cast<std::uint32_t>(state.count_slaves(port.master))};
 }
 

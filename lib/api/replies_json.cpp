@@ -76,11 +76,22 @@ void from_json(const json& in, PortOptionsReply& reply) {
   in.at("announce").get_to(reply.announce);
 }
 
+void to_json(json& out, const XdpReply& reply) {
+  out = {{"wanted", reply.wanted}, {"attached", reply.attached}, {"why", or_null(reply.why)}};
+}
+
+void from_json(const json& in, XdpReply& reply) {
+  in.at("wanted").get_to(reply.wanted);
+  in.at("attached").get_to(reply.attached);
+  get_unless_null(in.at("why"), reply.why);
+}
+
 void to_json(json& out, const PortReply& reply) {
   out = {{"master", reply.master},   {"ifindex", or_null(reply.ifindex)},
          {"mode", reply.mode},       {"flag", reply.flag},
          {"mac", reply.mac},         {"mtu", reply.mtu},
-         {"options", reply.options}, {"slaves", reply.slaves}};
+         {"options", reply.options}, {"xdp", reply.xdp},
+         {"slaves", reply.slaves}};
 }
 
 void from_json(const json& in, PortReply& reply) {
@@ -91,6 +102,7 @@ void from_json(const json& in, PortReply& reply) {
   in.at("mac").get_to(reply.mac);
   in.at("mtu").get_to(reply.mtu);
   in.at("options").get_to(reply.options);
+  in.at("xdp").get_to(reply.xdp);
   in.at("slaves").get_to(reply.slaves);
 }
 

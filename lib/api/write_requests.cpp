@@ -64,6 +64,7 @@ std::string write(const PortChange& request) {
   put(out, "flag", request.flag);
   put(out, "strict_private", request.strict_private);
   put(out, "announce", request.announce);
+  put(out, "xdp", request.xdp);
   return to_text(out);
 }
 

@@ -12,15 +12,19 @@ namespace ipvlanx {
 namespace {
 
 api::PortChange options_of(const Port& port) {
-  return {
-      .mode = port.mode, .flag = port.flag, .strict_private = port.strict_private, .announce = port.announce};
+  return {.mode = port.mode,
+          .flag = port.flag,
+          .strict_private = port.strict_private,
+          .announce = port.announce,
+          .xdp = port.xdp};
 }
 
 // Whether all that is wanted is so.
 bool has(const Port& port, const api::PortChange& wanted) {
   return wanted.mode.value_or(port.mode) == port.mode && wanted.flag.value_or(port.flag) == port.flag &&
          wanted.strict_private.value_or(port.strict_private) == port.strict_private &&
-         wanted.announce.value_or(port.announce) == port.announce;
+         wanted.announce.value_or(port.announce) == port.announce &&
+         wanted.xdp.value_or(port.xdp) == port.xdp;
 }
 
 api::SlaveChange options_of(const Slave& slave) {

@@ -113,7 +113,8 @@ Result<void> Controller::change_port(const IfName& master, const api::PortChange
                                 .mode = request.mode,
                                 .flag = request.flag,
                                 .strict_private = request.strict_private,
-                                .announce = request.announce}));
+                                .announce = request.announce,
+                                .xdp = request.xdp}));
 }
 
 Result<void> Controller::delete_port(const IfName& master) {
@@ -149,6 +150,10 @@ Result<SlaveStats> Controller::stats(SlaveId id) {
     return fail(Errc::no_such_slave, fmt::format("there is no slave with id {}", number(id)));
   }
   return datapath_.stats(id);
+}
+
+XdpState Controller::xdp(const Port& port) {
+  return datapath_.xdp(port.master);
 }
 
 Result<Netns> Controller::find_netns(std::string_view text) {

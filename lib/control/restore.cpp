@@ -114,6 +114,7 @@ Result<std::map<IfIndex, IfIndex>> restore_ports(Links& links, const SavedState&
                    .carrier = port.carrier,
                    .strict_private = port.strict_private,
                    .announce = port.announce,
+                   .xdp = port.xdp,
                    .kept = port.kept});
   }
   return numbers;
@@ -183,6 +184,7 @@ Result<void> rebuild_ports(Links& links, const Tables& tables, State& state) {
                    .mtu = row.mtu,
                    .carrier = (*link)->carrier,
                    .strict_private = row.strict_private,
+                   .xdp = row.xdp == Xdp::native ? Xdp::native : Xdp::auto_,
                    .kept = true});
   }
   return {};

@@ -45,6 +45,7 @@ json to_json(const SavedPort& port) {
           {"carrier", port.carrier},
           {"strict_private", port.strict_private},
           {"announce", port.announce},
+          {"xdp", to_string(port.xdp)},
           {"kept", port.kept}};
 }
 
@@ -153,6 +154,7 @@ SavedPort port_from(const json& port) {
           .carrier = flag_at(port, "carrier"),
           .strict_private = flag_at(port, "strict_private"),
           .announce = flag_at(port, "announce"),
+          .xdp = must(parse_xdp(text_at(port, "xdp"))),
           .kept = flag_at(port, "kept")};
 }
 
@@ -294,6 +296,7 @@ SavedPort saved(const Port& port) {
           .carrier = port.carrier,
           .strict_private = port.strict_private,
           .announce = port.announce,
+          .xdp = port.xdp,
           .kept = port.kept};
 }
 

@@ -6,7 +6,7 @@
 //   {"version": 2, "boot": "0f62…", "journal": 7, "last_id": 2,
 //    "ports":  [{"master": "eth0", "ifindex": 2, "mode": "l2", "flag": "bridge",
 //                "mac": "02:00:00:00:00:01", "mtu": 1500, "carrier": true,
-//                "strict_private": false, "announce": true, "kept": false}],
+//                "strict_private": false, "announce": true, "xdp": "auto", "kept": false}],
 //    "slaves": [{"id": 2, "master": 2, "name": "ipvl0", "netns": "ns0", "mtu": 1500,
 //                "up": true, "slot": 1, "via": "veth", "addr_policy": "learn", "max_addresses": 64,
 //                "addresses": ["10.0.0.5/24"]}],
@@ -38,6 +38,7 @@ struct SavedPort {
   bool carrier = true;
   bool strict_private = false;
   bool announce = true;
+  Xdp xdp = Xdp::auto_;
   bool kept = false;
   bool operator==(const SavedPort&) const = default;
 };

@@ -180,6 +180,7 @@ WaitingPort Controller::return_port(const WaitingPort& waiting) {
                                .carrier = master.carrier,
                                .strict_private = port.strict_private,
                                .announce = port.announce,
+                               .xdp = port.xdp,
                                .kept = port.kept}},
               .durable = false};
     if (is_away(master.ifindex)) {

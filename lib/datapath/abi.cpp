@@ -13,7 +13,10 @@ static_assert(number(Mode::l2) == IPVX_L2 && number(Mode::l3) == IPVX_L3 && numb
 static_assert(number(Flag::bridge) == IPVX_BRIDGE && number(Flag::private_) == IPVX_PRIVATE &&
               number(Flag::vepa) == IPVX_VEPA);
 static_assert(number(Family::ipv4) == IPVX_IPV4 && number(Family::ipv6) == IPVX_IPV6);
-static_assert(number(Way::by_peer) == IPVX_BY_PEER && number(Way::by_host_end) == IPVX_BY_HOST_END);
+static_assert(number(Way::by_peer) == IPVX_BY_PEER && number(Way::by_host_end) == IPVX_BY_HOST_END &&
+              number(Way::to_sockets) == IPVX_TO_SOCKETS);
+static_assert(number(Xdp::off) == IPVX_XDP_OFF && number(Xdp::auto_) == IPVX_XDP_AUTO &&
+              number(Xdp::native) == IPVX_XDP_NATIVE);
 
 template <class To, class From>
 To same(From value) {
@@ -43,7 +46,8 @@ ipvx_port value(const PortRow& row) {
                  .slots = row.slots,
                  .mtu = row.mtu,
                  .mac = {},
-                 .zero = {}};
+                 .zero = {},
+                 .xdp = same<ipvx_xdp>(row.xdp)};
   copy(row.mac, port.mac);
   return port;
 }
@@ -55,7 +59,8 @@ PortRow row(const ipvx_port_key& key, const ipvx_port& value) {
           .strict_private = value.strict_private == IPVX_ON,
           .slots = value.slots,
           .mac = mac(value.mac),
-          .mtu = value.mtu};
+          .mtu = value.mtu,
+          .xdp = same<Xdp>(value.xdp)};
 }
 
 ipvx_slave_key key(const SlaveRow& row) {
@@ -106,11 +111,15 @@ ipvx_addr_key key(const AddressRow& row) {
 }
 
 ipvx_addr value(const AddressRow& row) {
-  return {.host_end = number(row.host_end),
-          .way = same<ipvx_way>(row.way),
-          .slave = number(row.slave),
-          .mode = same<ipvx_mode>(row.mode),
-          .container_end = number(row.container_end)};
+  ipvx_addr addr{.host_end = number(row.host_end),
+                 .way = same<ipvx_way>(row.way),
+                 .slave = number(row.slave),
+                 .mode = same<ipvx_mode>(row.mode),
+                 .mac = {},
+                 .zero = {},
+                 .container_end = number(row.container_end)};
+  copy(row.mac, addr.mac);
+  return addr;
 }
 
 AddressRow row(const ipvx_addr_key& key, const ipvx_addr& value) {
@@ -120,7 +129,8 @@ AddressRow row(const ipvx_addr_key& key, const ipvx_addr& value) {
           .host_end = IfIndex{value.host_end},
           .container_end = IfIndex{value.container_end},
           .mode = same<Mode>(value.mode),
-          .way = same<Way>(value.way)};
+          .way = same<Way>(value.way),
+          .mac = mac(value.mac)};
 }
 
 }  // namespace ipvlanx::abi

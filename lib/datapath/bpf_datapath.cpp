@@ -15,6 +15,7 @@
 #include "drops.h"
 #include "hooks.h"
 #include "libbpf_error.h"
+#include "master_xdp.h"
 #include "pins.h"
 #include "sockets.h"
 
@@ -111,8 +112,13 @@ class BpfDatapath final : public Datapath {
       const auto ours =
           hooks_.adopt(master_rx(IfIndex{key.master}), bpf_program__fd(skeleton_->progs.ipvx_master_rx));
       if (!ours) return std::unexpected(ours.error());
-      if (*ours) continue;
-      if (auto gone = ports_.erase(key); !gone) return gone;
+      if (!*ours) {
+        if (auto gone = ports_.erase(key); !gone) return gone;
+        continue;
+      }
+      const auto port = ports_.read(key);
+      // One that cannot be had (any more) comes with the row, if it is wanted.
+      if (port && !xdp_.set(IfIndex{key.master}, abi::row(key, *port).xdp)) std::ignore = ports_.erase(key);
     }
     for (const ipvx_slave_key& key : slaves_.keys()) {
       const IfIndex host_end{key.host_end};
@@ -137,10 +143,12 @@ class BpfDatapath final : public Datapath {
   Result<void> write(const PortRow& row) override {
     if (auto done = passed_.start({number(row.master)}); !done) return done;
     if (auto done = ports_.write(abi::key(row), abi::value(row)); !done) return done;
-    return attach_master(row.master);
+    if (auto done = attach_master(row.master); !done) return done;
+    return xdp_.set(row.master, row.xdp);
   }
 
   Result<void> erase(const PortRow& row) override {
+    if (auto done = xdp_.set(row.master, Xdp::off); !done) return done;
     if (auto done = hooks_.detach(master_rx(row.master)); !done) return done;
     if (auto done = ports_.erase(abi::key(row)); !done) return done;
     return passed_.erase({number(row.master)});
@@ -184,6 +192,7 @@ class BpfDatapath final : public Datapath {
   }
   Result<void> end_sockets(SlaveId slave) override { return sockets_.end(slave); }
   Result<std::set<SlaveId>> served() override { return sockets_.served(); }
+  XdpState xdp(IfIndex master) override { return xdp_.state(master); }
   Result<UniqueFd> socket_map(SlaveId slave) override { return sockets_.map(slave); }
 
   Result<Tables> tables() override {
@@ -280,6 +289,7 @@ class BpfDatapath final : public Datapath {
   Skeleton::Pointer skeleton_;
   Hooks hooks_;
   Sockets sockets_{pins_};
+  MasterXdp xdp_{pins_};
   BpfMap<ipvx_port_key, ipvx_port> ports_{skeleton_->maps.ipvx_ports};
   BpfMap<ipvx_slave_key, ipvx_slave> slaves_{skeleton_->maps.ipvx_slaves};
   BpfMap<ipvx_member_key, ipvx_member> members_{skeleton_->maps.ipvx_members};

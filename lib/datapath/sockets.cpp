@@ -11,9 +11,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "ipvlanx/base/in_netns.h"
 #include "ipvlanx/base/number.h"
 #include "libbpf_error.h"
+#include "xdp_link.h"
 #include "xsk.skel.h"
 
 namespace ipvlanx {
@@ -44,18 +44,6 @@ Result<std::unique_ptr<xsk_bpf, Destroy>> load(const std::string& folder) {
   return skeleton;
 }
 
-// The link, if it is one of this interface that is alive; else nothing.
-Result<UniqueFd> open_live_link(const std::string& pin, IfIndex container_end) {
-  UniqueFd link{bpf_obj_get(pin.c_str())};
-  if (!link && errno == ENOENT) return UniqueFd{};
-  if (!link) return kernel_error(pin, errno);
-  bpf_link_info info{};
-  std::uint32_t size = sizeof info;
-  if (bpf_obj_get_info_by_fd(link.get(), &info, &size) < 0) return kernel_error(pin, errno);
-  if (info.type != BPF_LINK_TYPE_XDP || info.xdp.ifindex != number(container_end)) return UniqueFd{};
-  return link;
-}
-
 Result<void> remove(const std::string& path) {
   if (::unlink(path.c_str()) < 0 && errno != ENOENT) return kernel_error(path, errno);
   return {};
@@ -68,42 +56,14 @@ Result<void> Sockets::serve(SlaveId slave, IfIndex container_end, const UniqueFd
   if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return kernel_error(folder, errno);
   const auto skeleton = load(folder);
   if (!skeleton) return std::unexpected(skeleton.error());
-  return attach(bpf_program__fd((*skeleton)->progs.xsk_def_prog), link_in(folder), container_end, netns);
-}
-
-// By a link, and no other way: what an application detaches when it ends, as DPDK does, is
-// refused then.
-Result<void> Sockets::attach(int program, const std::string& pin, IfIndex container_end,
-                             const UniqueFd& netns) const {
-  const auto live = open_live_link(pin, container_end);
-  if (!live) return std::unexpected(live.error());
-  if (*live) {
-    if (bpf_link_update(live->get(), program, nullptr) < 0) return kernel_error("replace program", errno);
-    return {};
-  }
-  if (auto gone = remove(pin); !gone) return gone;
-  UniqueFd link;
-  int error = 0;
-  const auto create = [&] {
-    link = UniqueFd{bpf_link_create(program, static_cast<int>(number(container_end)), BPF_XDP, nullptr)};
-    if (!link) error = errno;
-  };
-  if (!netns) {
-    create();
-  } else if (auto been = in_netns(netns, create); !been) {
-    return been;
-  }
-  if (!link) return kernel_error(fmt::format("XDP of interface {}", number(container_end)), error);
-  if (bpf_obj_pin(link.get(), pin.c_str()) < 0) return kernel_error(pin, errno);
-  return {};
+  // By a link, and no other way: what an application detaches when it ends, as DPDK does, is
+  // refused then.
+  return attach({container_end, link_in(folder)}, bpf_program__fd((*skeleton)->progs.xsk_def_prog), netns);
 }
 
 Result<void> Sockets::end(SlaveId slave) const {
   const std::string folder = pins_.slave(slave);
-  // Detached now, not when the kernel gets round to releasing the link.
-  const UniqueFd link{bpf_obj_get(link_in(folder).c_str())};
-  if (link) bpf_link_detach(link.get());
-  if (auto gone = remove(link_in(folder)); !gone) return gone;
+  if (auto done = detach({.pin = link_in(folder)}); !done) return done;
   if (auto gone = remove(map_in(folder)); !gone) return gone;
   if (::rmdir(folder.c_str()) < 0 && errno != ENOENT) return kernel_error(folder, errno);
   return {};

@@ -18,9 +18,6 @@ class Sockets {
   Result<UniqueFd> map(SlaveId slave) const;
 
  private:
-  Result<void> attach(int program, const std::string& pin, IfIndex container_end,
-                      const UniqueFd& netns) const;
-
   const Pins& pins_;
 };
 

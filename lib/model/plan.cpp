@@ -136,9 +136,12 @@ Tables rows(const State& state, SlaveId id, const Image& image, const std::set<A
   if (image.port && is_away(image.port->master)) return rows;
   const bool others = image.port && state.slots(image.port->master, id) > 0;
   if (image.port && (image.slave || others)) {
-    std::uint32_t slots = state.slots(image.port->master, id);
-    if (image.slave) slots = std::max(slots, image.slave->slot + 1);
-    rows.ports.emplace(image.port->master, port_row(*image.port, slots));
+    Crowd slaves{state.slots(image.port->master, id), state.serves_sockets(image.port->master, id)};
+    if (image.slave) {
+      slaves.slots = std::max(slaves.slots, image.slave->slot + 1);
+      slaves.serves_sockets |= image.slave->via == Via::afxdp;
+    }
+    rows.ports.emplace(image.port->master, port_row(*image.port, slaves));
   }
   if (image.slave) add_slave_rows(rows, *image.port, *image.slave);
   for (const AddressKey& key : keys) {
@@ -552,6 +555,7 @@ Result<Plan> plan_one(const State& state, const ChangePort& command) {
   after.flag = command.flag.value_or(after.flag);
   after.strict_private = command.strict_private.value_or(after.strict_private);
   after.announce = command.announce.value_or(after.announce);
+  after.xdp = command.xdp.value_or(after.xdp);
   after.kept = true;
   if (before && *before == after) return Plan{.durable = false};
   return whole_port(state, before, after);

@@ -3,14 +3,25 @@
 
 namespace ipvlanx {
 
-PortRow port_row(const Port& port, std::uint32_t slots) {
+namespace {
+
+// In l3s frames take the host's stack first, whoever they are for.
+Xdp needed_xdp(const Port& port, bool serves_sockets) {
+  if (port.xdp != Xdp::auto_) return port.xdp;
+  return serves_sockets && port.mode != Mode::l3s ? Xdp::auto_ : Xdp::off;
+}
+
+}  // namespace
+
+PortRow port_row(const Port& port, const Crowd& slaves) {
   return {.master = port.master,
           .mode = port.mode,
           .flag = port.flag,
           .strict_private = port.strict_private,
-          .slots = slots,
+          .slots = slaves.slots,
           .mac = port.mac,
-          .mtu = port.mtu};
+          .mtu = port.mtu,
+          .xdp = needed_xdp(port, slaves.serves_sockets)};
 }
 
 SlaveRow slave_row(const Port& port, const Slave& slave) {
@@ -27,7 +38,8 @@ MemberRow member_row(const Slave& slave) {
 }
 
 Way way_into(const Ends& ends, Via via) {
-  return ends.container_end.netns && via == Via::veth ? Way::by_peer : Way::by_host_end;
+  if (via == Via::afxdp) return Way::to_sockets;
+  return ends.container_end.netns ? Way::by_peer : Way::by_host_end;
 }
 
 AddressRow address_row(const Port& port, const AddressKey& key, const Slave& slave) {
@@ -36,7 +48,8 @@ AddressRow address_row(const Port& port, const AddressKey& key, const Slave& sla
           .host_end = slave.ends.host_end,
           .container_end = slave.ends.container_end.ifindex,
           .mode = port.mode,
-          .way = way_into(slave.ends, slave.via)};
+          .way = way_into(slave.ends, slave.via),
+          .mac = port.mac};
 }
 
 void add_slave_rows(Tables& tables, const Port& port, const Slave& slave) {
@@ -59,7 +72,9 @@ Tables tables_of(const State& state, const Port& port) {
   Tables tables;
   if (is_away(port.master)) return tables;
   const auto slaves = state.slaves_of(port.master);
-  if (!slaves.empty()) tables.ports.emplace(port.master, port_row(port, state.slots(port.master)));
+  if (!slaves.empty())
+    tables.ports.emplace(port.master,
+                         port_row(port, {state.slots(port.master), state.serves_sockets(port.master)}));
   for (const SlaveId id : slaves) {
     const Slave& slave = *state.slave(id);
     add_slave_rows(tables, port, slave);

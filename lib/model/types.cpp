@@ -25,6 +25,7 @@ constexpr Word<Mode> kModes[] = {{"l2", Mode::l2}, {"l3", Mode::l3}, {"l3s", Mod
 constexpr Word<Flag> kFlags[] = {{"bridge", Flag::bridge}, {"private", Flag::private_}, {"vepa", Flag::vepa}};
 constexpr Word<AddrPolicy> kPolicies[] = {{"learn", AddrPolicy::learn}, {"static", AddrPolicy::static_}};
 constexpr Word<Via> kVias[] = {{"veth", Via::veth}, {"afxdp", Via::afxdp}};
+constexpr Word<Xdp> kXdps[] = {{"auto", Xdp::auto_}, {"native", Xdp::native}, {"off", Xdp::off}};
 
 template <class E, std::size_t N>
 std::string_view word_for(const Word<E> (&words)[N], E value) {
@@ -59,6 +60,10 @@ std::string_view to_string(AddrPolicy policy) {
 std::string_view to_string(Via via) {
   return word_for(kVias, via);
 }
+
+std::string_view to_string(Xdp xdp) {
+  return word_for(kXdps, xdp);
+}
 Result<Mode> parse_mode(std::string_view text) {
   return value_of(kModes, "mode", text);
 }
@@ -70,6 +75,10 @@ Result<AddrPolicy> parse_addr_policy(std::string_view text) {
 }
 Result<Via> parse_via(std::string_view text) {
   return value_of(kVias, "via", text);
+}
+
+Result<Xdp> parse_xdp(std::string_view text) {
+  return value_of(kXdps, "xdp", text);
 }
 
 Result<IfName> IfName::parse(std::string_view text) {

@@ -222,6 +222,7 @@ FIELDS = {
     "master": {"string"}, "name": {"string"}, "netns": {"string"}, "mode": {"string"}, "flag": {"string"},
     "mtu": {"number"}, "up": {"boolean"}, "addr_policy": {"string"}, "max_addresses": {"number"},
     "addresses": {"array"}, "address": {"string"}, "strict_private": {"boolean"}, "announce": {"boolean"},
+    "xdp": {"string"},
     "version": {"number"}, "ports": {"array"}, "slaves": {"array"},
 }  # fmt: skip
 BODIES = {
@@ -233,11 +234,11 @@ BODIES = {
         {}, ("netns", "mode", "flag", "mtu", "up", "addr_policy", "max_addresses"),
     ),
     ("POST", f"/v1/slaves/{SLAVE}/addresses"): ({}, ("address",)),
-    ("PATCH", "/v1/ports/m0"): ({}, ("mode", "flag", "strict_private", "announce")),
+    ("PATCH", "/v1/ports/m0"): ({}, ("mode", "flag", "strict_private", "announce", "xdp")),
     ("POST", "/v1/apply"): ({"version": 1}, ("version", "ports", "slaves")),
 }  # fmt: skip
 IN_DOCUMENT = {
-    "ports": ({"master": "m0"}, ("master", "mode", "flag", "strict_private", "announce")),
+    "ports": ({"master": "m0"}, ("master", "mode", "flag", "strict_private", "announce", "xdp")),
     "slaves": (
         {"master": "m0", "name": "new0"},
         ("master", "name", "mtu", "up", "addr_policy", "max_addresses", "addresses"),

@@ -60,6 +60,8 @@ TEST_CASE("every map reads like a table") {
                                       {"way", "IPVX_BY_PEER"},
                                       {"slave", 1},
                                       {"mode", "IPVX_L2"},
+                                      {"mac", {2, 0, 0, 0, 0, 0x10}},
+                                      {"zero", {0, 0}},
                                       {"container_end", number(row.container_end)}});
 
   const json port = dump(given, "ipvx_ports")[0];
@@ -70,7 +72,8 @@ TEST_CASE("every map reads like a table") {
                               {"slots", 1},
                               {"mtu", 1500},
                               {"mac", {2, 0, 0, 0, 0, 0x10}},
-                              {"zero", {0, 0}}});
+                              {"zero", {0, 0}},
+                              {"xdp", "IPVX_XDP_OFF"}});
 
   const json slave = dump(given, "ipvx_slaves")[0];
   CHECK(slave["key"] == json{{"host_end", host_end}});

@@ -181,7 +181,8 @@ AddressRow Given::address_row(const std::string& name, std::string_view address)
           .host_end = slave.host_end,
           .container_end = slave.container_end,
           .mode = ports_.at(slave.master).mode,
-          .way = slave.space == Space::host ? Way::by_host_end : Way::by_peer};
+          .way = slave.space == Space::host ? Way::by_host_end : Way::by_peer,
+          .mac = ports_.at(slave.master).mac};
 }
 
 Entry Given::wire(const std::string& master) const {

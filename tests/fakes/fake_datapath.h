@@ -53,6 +53,7 @@ class FakeDatapath final : public Datapath {
   AllStats counted;  // by nobody but a test
   Result<SlaveStats> stats(SlaveId slave) override { return counted.slaves[slave]; }
   Result<AllStats> all_stats() override { return counted; }
+  XdpState xdp(IfIndex) override { return {}; }
 
  private:
   template <class Rows, class Row>

@@ -124,9 +124,9 @@ class Map:
 
 # What steers, and to whom.
 TABLES = {
-    # master, family, address -> host end, way, id, mode, container end
-    "ipvx_addrs": ("II16s", "IIIII"),
-    "ipvx_ports": ("I", "IIIII6s2s"),  # master -> mode, flag, strict private, slots, mtu, mac
+    # master, family, address -> host end, way, id, mode, mac, container end
+    "ipvx_addrs": ("II16s", "IIII6s2sI"),
+    "ipvx_ports": ("I", "IIIII6s2sI"),  # master -> mode, flag, strict private, slots, mtu, mac, xdp
     "ipvx_slaves": ("I", "IIII6s2s"),  # host end -> master, id, mode, flag, mac
     "ipvx_members": ("II", "II"),  # master, slot -> host end, id
 }

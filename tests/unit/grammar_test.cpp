@@ -119,6 +119,7 @@ TEST_CASE("port set") {
   CHECK(command<PortSet>("port set m0 strict-private off").change.strict_private == false);
   CHECK(command<PortSet>("port set m0 announce off").change.announce == false);
   CHECK_FALSE(command<PortSet>("port set m0 strict-private off").change.announce);
+  CHECK(command<PortSet>("port set m0 xdp native").change.xdp == Xdp::native);
   CHECK_FALSE(command<PortSet>("port set m0").change.mode);
 }
 

@@ -227,14 +227,14 @@ TEST_CASE("a slave via AF_XDP is reached by its host end, wherever it is") {
   CHECK(std::get<step::CreateLinks>(plan.steps[0]).via == Via::afxdp);
   CHECK(std::get<step::ServeSockets>(plan.steps[1]).served);
   const State state = with({request});
-  CHECK(tables_of(state).addresses.begin()->second.way == Way::by_host_end);
+  CHECK(tables_of(state).addresses.begin()->second.way == Way::to_sockets);
   CHECK(tables_of(with({add_l2("web0", {prefix("10.0.0.5/24")})})).addresses.begin()->second.way ==
         Way::by_peer);
   Plan move = must_plan(state, ChangeSlave{.id = kWeb, .netns = Netns{Nsid{9}}, .up = true});
   set_ends(move, kWeb, {IfIndex{100}, {Nsid{9}, IfIndex{56}}});
   const auto rows = steps_of<step::Write<AddressRow>>(move);
   REQUIRE_FALSE(rows.empty());
-  CHECK(rows.back().after->way == Way::by_host_end);
+  CHECK(rows.back().after->way == Way::to_sockets);
   CHECK(rows.back().after->container_end == IfIndex{56});
 }
 
@@ -434,6 +434,31 @@ TEST_CASE("port set changes all slaves, and only what is given") {
   MasterLink lo = m0();
   lo.loopback = true;
   check_refused(state, ChangePort{.master = lo}, Errc::bad_master, "master");
+}
+
+TEST_CASE("a master needs a program for XDP while a slave serves sockets, or it is told so") {
+  const auto needed = [](const State& state) { return tables_of(state).ports.at(kM0).xdp; };
+  State state = with({add_l2("web0")});
+  CHECK(needed(state) == Xdp::off);
+
+  AddSlave app = add_l2("app0");
+  app.via = Via::afxdp;
+  const Plan added = must_plan(state, app);
+  CHECK(steps_of<step::Write<PortRow>>(added).front().after->xdp == Xdp::auto_);
+  state = applied(state, added);
+  CHECK(needed(state) == Xdp::auto_);
+
+  // Of an l3s slave the host's stack has the frames first.
+  const State l3s = applied(state, must_plan(state, ChangePort{.master = m0(), .mode = Mode::l3s}));
+  CHECK(needed(l3s) == Xdp::off);
+
+  const Plan removed = must_plan(state, DeleteSlave{added.slave});
+  CHECK(steps_of<step::Write<PortRow>>(removed).front().after->xdp == Xdp::off);
+  for (const Xdp told : {Xdp::native, Xdp::off}) {
+    const State after = applied(state, must_plan(state, ChangePort{.master = m0(), .xdp = told}));
+    CHECK(needed(after) == told);
+    CHECK(needed(applied(after, must_plan(after, DeleteSlave{added.slave}))) == told);
+  }
 }
 
 TEST_CASE("a port that was set stays without slaves; mode and flag do not") {

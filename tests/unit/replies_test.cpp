@@ -63,8 +63,8 @@ TEST_CASE("a port counts its slaves") {
   const State state = one_slave();
   const json expected = json::parse(R"({"master": "m0", "ifindex": 3, "mode": "l2", "flag": "private",
     "mac": "02:00:00:00:00:01", "mtu": 1500, "options": {"strict_private": false, "announce": true},
-    "slaves": 1})");
-  CHECK(json(port_reply(state, *state.port(kMaster))) == expected);
+    "xdp": {"wanted": "auto", "attached": "off", "why": "it is a veth"}, "slaves": 1})");
+  CHECK(json(port_reply(state, *state.port(kMaster), {"auto", "off", "it is a veth"})) == expected);
 }
 
 TEST_CASE("counters keep their names and all their bits") {

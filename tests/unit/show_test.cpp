@@ -98,15 +98,28 @@ TEST_CASE("addresses") {
 }
 
 TEST_CASE("ports") {
-  const ShownPorts ports{
-      {"m0", 7, "l2", "bridge", "02:00:00:00:00:01", 1500, {.strict_private = true, .announce = false}, 2}};
-  CHECK(text::ports(ports) ==
-        "7: m0: mtu 1500 slaves 2\n"
-        "    link/ether 02:00:00:00:00:01 ipvlan mode l2 bridge strict-private on announce off\n");
-  CHECK(
-      json::ports(ports).dump() ==
-      R"([{"master":"m0","ifindex":7,"mode":"l2","flag":"bridge",)"
-      R"("mac":"02:00:00:00:00:01","mtu":1500,"options":{"strict_private":true,"announce":false},"slaves":2}])");
+  const ShownPorts ports{{"m0",
+                          7,
+                          "l2",
+                          "bridge",
+                          "02:00:00:00:00:01",
+                          1500,
+                          {.strict_private = true, .announce = false},
+                          {"auto", "off"},
+                          2}};
+  const std::string shown =
+      "7: m0: mtu 1500 slaves 2\n"
+      "    link/ether 02:00:00:00:00:01 ipvlan mode l2 bridge strict-private on announce off\n";
+  CHECK(text::ports(ports) == shown);
+  ShownPorts with_program = ports;
+  with_program[0].xdp = {"native", "native"};
+  CHECK(text::ports(with_program) == shown + "    xdp wanted native attached native\n");
+  with_program[0].xdp = {"auto", "off", "it is a veth"};
+  CHECK(text::ports(with_program) == shown + "    xdp wanted auto attached off (it is a veth)\n");
+  CHECK(json::ports(ports).dump() ==
+        R"([{"master":"m0","ifindex":7,"mode":"l2","flag":"bridge",)"
+        R"("mac":"02:00:00:00:00:01","mtu":1500,"options":{"strict_private":true,"announce":false},)"
+        R"("xdp":{"wanted":"auto","attached":"off","why":null},"slaves":2}])");
 }
 
 TEST_CASE("statistics") {

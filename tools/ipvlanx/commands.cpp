@@ -163,6 +163,7 @@ Parsed<Command> port_set(Words words) {
   flag_words(options, change.flag);
   options.value("strict-private", "strict_private", parse_switch, change.strict_private);
   options.value("announce", "announce", parse_switch, change.announce);
+  options.value("xdp", "xdp", parse_xdp, change.xdp);
   if (const auto read = options.read(words); !read) return same(read);
 
   if (!master) return missing("MASTER");
@@ -259,7 +260,8 @@ constexpr std::array kRows = {
     CommandRow{"addr", "show", "addr show [ dev NAME ]", show_of_slave<AddrShow>},
     CommandRow{"port", "set",
                "port set MASTER [ mode { l3 | l3s | l2 } ] [ bridge | private | vepa ]\n"
-               "[ strict-private { on | off } ] [ announce { on | off } ]",
+               "[ strict-private { on | off } ] [ announce { on | off } ]\n"
+               "[ xdp { auto | native | off } ]",
                port_set},
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},
     CommandRow{"port", "del", "port del MASTER", of_port<PortDel>},

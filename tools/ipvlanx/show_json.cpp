@@ -86,6 +86,8 @@ Json ports(const ShownPorts& ports) {
          {"mac", port.mac},
          {"mtu", port.mtu},
          {"options", {{"strict_private", port.options.strict_private}, {"announce", port.options.announce}}},
+         {"xdp",
+          {{"wanted", port.xdp.wanted}, {"attached", port.xdp.attached}, {"why", or_null(port.xdp.why)}}},
          {"slaves", port.slaves}});
   }
   return out;

@@ -85,6 +85,9 @@ std::string ports(const ShownPorts& ports) {
                        port.slaves, port.mac, port.mode, port.flag,
                        port.options.strict_private ? " strict-private on" : "",
                        port.options.announce ? "" : " announce off");
+    if (port.xdp.wanted == "auto" && port.xdp.attached == "off" && !port.xdp.why) continue;
+    out += fmt::format("    xdp wanted {} attached {}{}\n", port.xdp.wanted, port.xdp.attached,
+                       port.xdp.why ? fmt::format(" ({})", printable(*port.xdp.why)) : "");
   }
   return out;
 }

@@ -4,7 +4,7 @@
 //
 //   {"version": 1,
 //    "ports":  [{"master": "eth0", "mode": "l2", "flag": "bridge", "strict_private": false,
-//                "announce": true}],
+//                "announce": true, "xdp": "auto"}],
 //    "slaves": [{"name": "ipvl0", "master": "eth0", "netns": "ns0", "mtu": 1500, "up": true,
 //                "via": "veth", "addr_policy": "learn", "max_addresses": 64,
 //                "addresses": ["10.0.0.5/24"]}]}

@@ -42,6 +42,13 @@ struct PortOptionsReply {
   bool announce = true;
 };
 
+// What its master has at its XDP hook.
+struct XdpReply {
+  std::string wanted;                   // auto | native | off
+  std::string attached;                 // native | off
+  std::optional<std::string> why = {};  // it has not what was wanted
+};
+
 struct PortReply {
   std::string master;
   std::optional<std::uint32_t> ifindex;  // null: the master is not in the host's namespace
@@ -50,6 +57,7 @@ struct PortReply {
   std::string mac;
   std::uint32_t mtu = 0;
   PortOptionsReply options;
+  XdpReply xdp;
   std::uint32_t slaves = 0;
 };
 
@@ -117,13 +125,14 @@ struct EventReply {
 
 // netns_name: of the slave's namespace, as Links::netns_name() says it.
 SlaveReply slave_reply(const State& state, const Slave& slave, std::optional<std::string> netns_name);
-PortReply port_reply(const State& state, const Port& port);
+PortReply port_reply(const State& state, const Port& port, XdpReply xdp);
 
 // to_json / from_json of nlohmann/json for each; from_json throws, and only the
 // client, which catches, calls it.
 void to_json(nlohmann::json& out, const AddressReply& reply);
 void to_json(nlohmann::json& out, const SlaveReply& reply);
 void to_json(nlohmann::json& out, const PortOptionsReply& reply);
+void to_json(nlohmann::json& out, const XdpReply& reply);
 void to_json(nlohmann::json& out, const PortReply& reply);
 void to_json(nlohmann::json& out, const TrafficReply& reply);
 void to_json(nlohmann::json& out, const StatsReply& reply);
@@ -136,6 +145,7 @@ void to_json(nlohmann::json& out, const ReloadedReply& reply);
 void from_json(const nlohmann::json& in, AddressReply& reply);
 void from_json(const nlohmann::json& in, SlaveReply& reply);
 void from_json(const nlohmann::json& in, PortOptionsReply& reply);
+void from_json(const nlohmann::json& in, XdpReply& reply);
 void from_json(const nlohmann::json& in, PortReply& reply);
 void from_json(const nlohmann::json& in, TrafficReply& reply);
 void from_json(const nlohmann::json& in, StatsReply& reply);

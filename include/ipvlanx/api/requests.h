@@ -45,6 +45,7 @@ struct PortChange {
   std::optional<Flag> flag = {};
   std::optional<bool> strict_private = {};
   std::optional<bool> announce = {};
+  std::optional<Xdp> xdp = {};
 };
 
 // POST /v1/slaves/{id}/addresses

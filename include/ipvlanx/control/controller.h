@@ -71,6 +71,7 @@ class Controller {
   std::shared_lock<std::shared_mutex> reading() const { return std::shared_lock{readers_}; }
   const State& state() const { return state_; }
   Result<SlaveStats> stats(SlaveId id);
+  XdpState xdp(const Port& port);
   Result<AllStats> all_stats() { return datapath_.all_stats(); }
   std::optional<std::string> netns_name(const Slave& slave);
   Result<Netns> find_netns(std::string_view text);  // as Links::find_netns(); field `netns`

@@ -41,14 +41,21 @@ struct AllStats {
   std::vector<MapUse> maps = {};
 };
 
-// Used on one thread, but for stats() and all_stats(), which another one may call meanwhile. write() replaces
-// a row of the same key; erase() of an absent row is a success. Errors: map_full, kernel_refused.
+// Which program of ours a master has at its XDP hook; where it has not what was wanted, why not.
+struct XdpState {
+  Xdp attached = Xdp::off;
+  std::string why = {};
+};
+
+// Used on one thread, but for stats(), all_stats() and xdp(), which another one may call meanwhile. write()
+// replaces a row of the same key; erase() of an absent row is a success. Errors: map_full, kernel_refused.
 class Datapath {
  public:
   virtual ~Datapath() = default;
 
   // The master's program is attached after its row is written, and detached before
-  // the row is erased; so is a slave's at its host end, with its counters, and what serves its sockets.
+  // the row is erased; with it the one at its XDP hook, if it needs one; so is a slave's at its host end,
+  // with its counters, and what serves its sockets.
   virtual Result<void> write(const PortRow& row) = 0;
   virtual Result<void> erase(const PortRow& row) = 0;
   virtual Result<void> write(const SlaveRow& row) = 0;
@@ -75,6 +82,7 @@ class Datapath {
   virtual Result<Tables> tables() = 0;
   virtual Result<SlaveStats> stats(SlaveId slave) = 0;
   virtual Result<AllStats> all_stats() = 0;
+  virtual XdpState xdp(IfIndex master) = 0;
 };
 
 }  // namespace ipvlanx

@@ -98,6 +98,7 @@ struct ChangePort {
   std::optional<Flag> flag = {};
   std::optional<bool> strict_private = {};
   std::optional<bool> announce = {};
+  std::optional<Xdp> xdp = {};
 };
 
 // With all its slaves.

@@ -72,7 +72,8 @@ struct Port {
   bool carrier = true;          // the master's; its slaves' host ends are up or down by it
   bool strict_private = false;  // private and vepa hold for broadcasts too
   bool announce = true;         // where its slaves' addresses are
-  bool kept = false;            // set by the user: stays without slaves
+  Xdp xdp = Xdp::auto_;
+  bool kept = false;  // set by the user: stays without slaves
   bool operator==(const Port&) const = default;
 };
 
@@ -113,6 +114,8 @@ class State {
   const Slave* slave_of_host_end(IfIndex host_end) const;
   std::vector<SlaveId> slaves_of(IfIndex master) const;
   std::size_t count_slaves(IfIndex master) const;
+  // Whether one of them, other than `without`, takes its frames by AF_XDP sockets.
+  bool serves_sockets(IfIndex master, std::optional<SlaveId> without = {}) const;
 
   // The slaves that have this address, first come first: the first one owns it,
   // the others wait.
@@ -146,6 +149,7 @@ class State {
   struct Slots {
     std::map<std::uint32_t, SlaveId> used;
     std::set<std::uint32_t> gaps;  // below the last one in use
+    std::set<SlaveId> by_sockets;
 
     std::uint32_t end() const { return used.empty() ? 0 : used.rbegin()->first + 1; }
     void take(std::uint32_t slot, SlaveId id);

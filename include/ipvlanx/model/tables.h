@@ -21,6 +21,7 @@ struct PortRow {
   std::uint32_t slots = 0;  // of MemberRow, in use: 0 … slots-1 with gaps
   MacAddress mac;
   std::uint32_t mtu = 0;
+  Xdp xdp = Xdp::off;  // which program the master is to have there
   IfIndex key() const { return master; }
   bool operator==(const PortRow&) const = default;
 };
@@ -48,7 +49,7 @@ struct MemberRow {
 };
 
 // How a packet gets from a hook into the slave.
-enum class Way { by_peer, by_host_end };
+enum class Way { by_peer, by_host_end, to_sockets };
 // bpf_redirect_peer() drops what would stay in the same namespace, and passes by what takes
 // frames for AF_XDP sockets.
 Way way_into(const Ends& ends, Via via);
@@ -61,6 +62,7 @@ struct AddressRow {
   IfIndex container_end{};
   Mode mode{};
   Way way{};
+  MacAddress mac;  // the master's
   const AddressKey& key() const { return address; }
   bool operator==(const AddressRow&) const = default;
 };
@@ -98,7 +100,13 @@ struct Tables {
   bool operator==(const Tables&) const = default;
 };
 
-PortRow port_row(const Port& port, std::uint32_t slots);
+// What is true of a port's slaves together.
+struct Crowd {
+  std::uint32_t slots = 0;      // see PortRow
+  bool serves_sockets = false;  // one of them does
+};
+
+PortRow port_row(const Port& port, const Crowd& slaves);
 SlaveRow slave_row(const Port& port, const Slave& slave);
 MemberRow member_row(const Slave& slave);
 AddressRow address_row(const Port& port, const AddressKey& key, const Slave& slave);

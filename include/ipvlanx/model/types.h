@@ -51,14 +51,21 @@ enum class AddrPolicy { learn, static_ };
 // Who gets a slave's frames: the kernel's stack behind it, or before that an AF_XDP socket.
 enum class Via { veth, afxdp };
 
+// Which program a master has at its XDP hook, for slaves that take frames by AF_XDP sockets:
+// what it needs, where that can be native, costs nobody else anything, and the driver can; or
+// native in any case.
+enum class Xdp { off, auto_, native };
+
 std::string_view to_string(Mode mode);
 std::string_view to_string(Flag flag);
 std::string_view to_string(AddrPolicy policy);
 std::string_view to_string(Via via);
+std::string_view to_string(Xdp xdp);
 Result<Mode> parse_mode(std::string_view text);
 Result<Flag> parse_flag(std::string_view text);
 Result<AddrPolicy> parse_addr_policy(std::string_view text);
 Result<Via> parse_via(std::string_view text);
+Result<Xdp> parse_xdp(std::string_view text);
 
 // An interface name the kernel would take (dev_valid_name() in net/core/dev.c),
 // and no '%', which the kernel takes for a pattern.

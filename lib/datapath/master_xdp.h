@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program at the masters' XDP hook (bpf/master_xdp.bpf.c), where one is wanted.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "ipvlanx/datapath/datapath.h"
+#include "pins.h"
+
+namespace ipvlanx {
+
+class MasterXdp {
+ public:
+  explicit MasterXdp(const Pins& pins) : pins_(pins) {}
+
+  // Attaches this build's program, replaces the one that is there, or detaches it. Where
+  // `auto_` cannot be had that is a success: TC does the same more slowly, and state() says
+  // why.
+  Result<void> set(IfIndex master, Xdp wanted);
+  // On any thread.
+  XdpState state(IfIndex master) const;
+
+ private:
+  Result<void> attach(IfIndex master) const;
+  Result<void> try_to_attach(IfIndex master) const;
+  std::string pin(IfIndex master) const { return pins_.link(master, "master_xdp"); }
+  void remember(IfIndex master, std::string why_not);
+
+  const Pins& pins_;
+  mutable std::mutex mutex_;
+  std::map<IfIndex, std::string> why_not_;
+};
+
+}  // namespace ipvlanx
