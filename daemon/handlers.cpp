@@ -10,6 +10,7 @@
 #include "ipvlanx/api/replies.h"
 #include "ipvlanx/base/number.h"
 #include "ipvlanx/control/apply.h"
+#include "ipvlanx/control/netns_names.h"
 #include "ipvlanx/netlink/host_check.h"
 
 namespace ipvlanx::daemon {
@@ -152,13 +153,16 @@ Result<Reply> flush_port(const Call& call) {
 }
 
 Result<Reply> list_slaves(const Call& call) {
+  const State& state = call.controller.state();
+  NetnsNames netnses{call.controller};
   json slaves = json::array();
-  for (const auto& [id, slave] : call.controller.state().slaves()) {
-    const api::SlaveReply reply = describe(call.controller, slave);
-    if (wanted(call, "master", reply.master) && wanted(call, "name", reply.name) &&
-        wanted(call, "netns", reply.netns.value_or(""))) {
-      slaves.push_back(reply);
-    }
+  for (const auto& [id, slave] : state.slaves()) {
+    const Port* port = state.port(slave.master);
+    if (!wanted(call, "master", port ? port->name.str() : "")) continue;
+    if (!wanted(call, "name", slave.name.str())) continue;
+    // Last: to find a namespace's name may take looking at all processes.
+    const auto& netns = netnses.of(slave);
+    if (wanted(call, "netns", netns.value_or(""))) slaves.push_back(api::slave_reply(state, slave, netns));
   }
   return json_reply(200, slaves);
 }
@@ -218,6 +222,7 @@ Result<Reply> get_drops(const Call& call) {
   auto all = call.controller.all_stats();
   if (!all) return std::unexpected(all.error());
   const State& state = call.controller.state();
+  NetnsNames netnses{call.controller};
   api::DropsReply reply{.host = std::move(all->drops)};
   for (auto& [id, stats] : all->slaves) {
     const Slave* slave = state.slave(id);
@@ -225,7 +230,7 @@ Result<Reply> get_drops(const Call& call) {
     const Port* port = state.port(slave->master);
     reply.slaves.push_back({.id = number(id),
                             .name = slave->name.str(),
-                            .netns = call.controller.netns_name(*slave),
+                            .netns = netnses.of(*slave),
                             .master = port ? port->name.str() : "",
                             .drops = std::move(stats.drops)});
   }

@@ -7,6 +7,8 @@
 #include <functional>
 #include <ranges>
 
+#include "ipvlanx/control/netns_names.h"
+
 namespace ipvlanx {
 
 namespace {
@@ -199,10 +201,11 @@ Result<void> make_all(Application& application, const std::vector<Wanted>& all, 
 
 api::Document save(Controller& controller) {
   const State& state = controller.state();
+  NetnsNames netnses{controller};
   api::Document document;
   for (const auto& [master, port] : state.ports()) document.ports.push_back({port.name, options_of(port)});
   for (const auto& [id, slave] : state.slaves()) {
-    const auto netns = controller.netns_name(slave);
+    const auto& netns = netnses.of(slave);
     if (slave.ends.container_end.netns && !netns) continue;
     document.slaves.push_back({.master = state.port(slave.master)->name,
                                .name = slave.name,

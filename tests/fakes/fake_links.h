@@ -50,7 +50,9 @@ class FakeLinks final : public Links {
       return found->second;
     });
   }
+  int names_looked_up = 0;
   std::optional<std::string> netns_name(Nsid netns) override {
+    ++names_looked_up;
     for (const auto& [name, known] : namespaces) {
       if (known == netns) return name;
     }

@@ -57,6 +57,12 @@ class Given {
     return header(reply, "Location");
   }
 
+  int names_looked_up_by(const std::string& target) {
+    const int before = links_.names_looked_up;
+    CHECK(get(target).status == 200);
+    return links_.names_looked_up - before;
+  }
+
   static std::string header(const Reply& reply, const std::string& name) {
     for (const auto& [key, value] : reply.headers) {
       if (key == name) return value;
@@ -226,6 +232,21 @@ TEST_CASE("slaves are chosen by master, name and namespace") {
   check_problem(given.get("/v1/slaves?nam=web1"), 400, "unknown-field", "nam");
   check_problem(given.get("/v1/slaves?name=web0&name=web1"), 400, "bad-request", "name");
   check_problem(given.get("/v1/ports?master=m0"), 400, "unknown-field", "master");
+}
+
+TEST_CASE("each namespace is looked for once an answer, and those that no filter lets through never") {
+  Given given;
+  given.slave("web0", "10.0.0.5/24");
+  given.slave("web1", "10.0.0.6/24");
+  given.slave("web2", "10.0.0.7/24");
+  CHECK(given.names_looked_up_by("/v1/slaves") == 1);
+  CHECK(given.names_looked_up_by("/v1/slaves?name=web1") == 1);
+  CHECK(given.names_looked_up_by("/v1/slaves?name=web9") == 0);
+  CHECK(given.names_looked_up_by("/v1/slaves?master=m9") == 0);
+  CHECK(given.names_looked_up_by("/v1/save") == 1);
+  const SlaveStats dropped{.drops = {{"private", 1}}};
+  given.counted() = {.slaves = {{SlaveId{1}, dropped}, {SlaveId{2}, dropped}}};
+  CHECK(given.names_looked_up_by("/v1/drops") == 1);
 }
 
 TEST_CASE("a refused request leaves nothing behind") {
