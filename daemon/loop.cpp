@@ -8,6 +8,7 @@
 #include <exception>
 #include <set>
 
+#include "access.h"
 #include "application_sockets.h"
 #include "into.h"
 #include "log.h"
@@ -105,14 +106,19 @@ class Loop::Impl {
         // Out of descriptors or memory: the connection stays in the queue.
         log_trouble({Errc::kernel_refused, fmt::format("accept: {}", error.message())});
         co_await pause();
-      } else if (sessions_.size() == kMostSessions) {
-        if (!std::exchange(full_, true))
-          log_warning(fmt::format("{} connections: more are closed at once", kMostSessions));
-      } else {
-        full_ = false;
+      } else if (has_room_for(socket)) {
+        full_ = full_ && !has_room_for_all();
         start(serve(std::move(socket)));
+      } else if (!std::exchange(full_, true)) {
+        log_warning(fmt::format("{} connections: more are closed at once", sessions_.size()));
       }
     }
+  }
+
+  bool has_room_for_all() const { return sessions_.size() < kMostSessions - kRootsSessions; }
+  bool has_room_for(Session::Socket& socket) const {
+    if (has_room_for_all()) return true;
+    return sessions_.size() < kMostSessions && peer_of(socket.native_handle()).uid == 0;
   }
 
   asio::awaitable<void> serve(Session::Socket socket) {

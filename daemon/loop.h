@@ -23,6 +23,7 @@ namespace ipvlanx::daemon {
 class Loop {
  public:
   static constexpr std::size_t kMostSessions = 256;
+  static constexpr std::size_t kRootsSessions = 16;  // of those: others cannot hold all there are
 
   // From here on SIGINT and SIGTERM end run() instead of the process, and SIGHUP calls `reload`.
   // `applications`: the folder of ApplicationSockets.

@@ -34,6 +34,8 @@ from wire_http import Reply, connect, exchange, read_reply, request
 MEBIBYTE = 1 << 20
 CONNECTIONS = 10_000
 MOST_SESSIONS = 256  # Loop::kMostSessions
+ROOTS_SESSIONS = 16  # Loop::kRootsSessions
+SOMEBODY = 64000
 IDLE_SECONDS = 60  # Session::kIdleTime, the longest of its times
 
 
@@ -220,6 +222,24 @@ def test_more_connections_than_it_takes(one: Topology) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     eventually("served again", lambda: serves_now(one))
     assert one.daemon.log.read_text().count("connections: more are closed at once") == 1
+
+
+def test_whoever_holds_all_connections_leaves_root_some(one: Topology) -> None:
+    os.chmod(one.daemon.folder, 0o755)
+    os.chmod(one.daemon.socket, 0o666)  # as a member of the group
+    os.seteuid(SOMEBODY)
+    try:
+        held = [connect(one.daemon.socket) for _ in range(MOST_SESSIONS + 50)]
+    finally:
+        os.seteuid(0)
+        os.chmod(one.daemon.socket, 0o660)
+    try:
+        left = MOST_SESSIONS - ROOTS_SESSIONS
+        eventually("the rest hung up", lambda: sum(not hung_up(c) for c in held) == left)
+        assert serves(one)
+    finally:
+        for connection in held:
+            connection.close()
 
 
 def hung_up(connection: socket.socket) -> bool:
