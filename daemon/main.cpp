@@ -28,9 +28,16 @@ namespace ipvlanx::daemon {
 
 namespace {
 
+std::string no_such_group(const std::string& name) {
+  return fmt::format("write-group: there is no group '{}'", name);
+}
+
 // What `--check-config` says; nothing is started.
 Problems problems_of(const Settings& settings) {
   Problems problems;
+  if (!settings.write_group.empty() && !group_named(settings.write_group)) {
+    problems.push_back({.sentence = no_such_group(settings.write_group)});
+  }
   for (const std::string& file : settings.documents) {
     const auto document = read_document_file(file);
     if (!document) problems.push_back({.sentence = document.error().message});
@@ -61,8 +68,7 @@ Access access_by(const Settings& settings) {
   if (settings.write_group.empty()) return {};
   const Access access{.writers = group_named(settings.write_group)};
   if (!access.writers) {
-    log_warning(
-        fmt::format("write-group: there is no group '{}': changes are for root alone", settings.write_group));
+    log_warning(fmt::format("{}: changes are for root alone", no_such_group(settings.write_group)));
   }
   return access;
 }

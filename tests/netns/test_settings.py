@@ -67,6 +67,13 @@ def test_documents_are_checked_too(config: Path) -> None:
     )
 
 
+def test_a_group_that_is_not_there_is_named(config: Path) -> None:
+    config.write_text("[api]\nwrite-group = nosuch\n")
+    assert check_config("--config", str(config)) == (1, ["write-group: there is no group 'nosuch'"])
+    config.write_text("[api]\nwrite-group = root\n")
+    assert check_config("--config", str(config)) == (0, [])
+
+
 def test_a_file_that_is_named_must_be_there(config: Path) -> None:
     assert check_config("--config", str(config)) == (1, [f"{config}: there is no such file"])
     assert check_config() == (0, [])
