@@ -15,11 +15,7 @@ Reloader::Reloader(CommandLine words, Settings settings, std::function<void(cons
 
 Result<SettingsChange> Reloader::reload() {
   auto settings = read_settings(words_);
-  if (!settings) {
-    std::vector<std::string> sentences;
-    for (const Problem& problem : settings.error()) sentences.push_back(to_string(problem));
-    return fail(Errc::bad_settings, fmt::format("{}", fmt::join(sentences, "; ")));
-  }
+  if (!settings) return std::unexpected(as_error(settings.error()));
   SettingsChange done{.at_once = change(in_force_, *settings).at_once,
                       .by_restart = change(at_start_, *settings).by_restart};
   in_force_ = *std::move(settings);

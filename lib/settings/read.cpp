@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -57,6 +58,12 @@ std::string to_string(const Problem& problem) {
   if (problem.file.empty()) return problem.sentence;
   if (problem.line == 0) return fmt::format("{}: {}", problem.file, problem.sentence);
   return fmt::format("{}:{}: {}", problem.file, problem.line, problem.sentence);
+}
+
+Error as_error(const Problems& problems) {
+  std::vector<std::string> sentences;
+  for (const Problem& problem : problems) sentences.push_back(to_string(problem));
+  return {Errc::bad_settings, fmt::format("{}", fmt::join(sentences, "; "))};
 }
 
 std::expected<Settings, Problems> read_settings(std::span<const SettingsText> files) {

@@ -123,6 +123,16 @@ def test_removed_it_leaves_nothing_behind(packaged: Packaged, mode: str) -> None
     assert left == ""
 
 
+def test_removed_it_leaves_nothing_where_its_settings_had_it(packaged: Packaged) -> None:
+    before = settled(packaged)
+    SETTINGS.write_text("[daemon]\npin-root = /sys/fs/bpf/elsewhere\n")
+    packaged.daemon.cli("link add link m0 name ipvl0 mode l2")
+    assert os.path.exists("/sys/fs/bpf/elsewhere/maps")
+    dpkg("--remove ipvlanx")
+    assert not os.path.exists("/sys/fs/bpf/elsewhere")
+    assert what_is_there(packaged.host) == before
+
+
 def test_while_somebody_elses_daemon_runs_it_stays(packaged: Packaged) -> None:
     sh(f"systemctl stop {' '.join(UNITS)}")
     own = subprocess.Popen([IPVLANXD], stdout=subprocess.PIPE, text=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
-from ipvlanx import EXTERNAL, Topology
+from ipvlanx import EXTERNAL, IPVLANXD, Topology
 from space import Netns, eventually, ping_ok
 from stream import Stream
 
@@ -31,13 +32,11 @@ def programs(host: Netns) -> list[str]:
     return re.findall(r"ipvx_\w+", shown)
 
 
-def purge(net: Topology) -> tuple[int, str]:
+def purge(net: Topology, *words: str) -> tuple[int, str]:
     daemon = net.daemon
-    done = net.host.run(
-        os.environ["IPVLANX_BUILD"] + "/bin/ipvlanx", "purge",
-        "pin-root", daemon.pin_root, "state-dir", f"{daemon.folder}/state",
-        check=False,
-    )  # fmt: skip
+    if not words:
+        words = ("pin-root", daemon.pin_root, "state-dir", f"{daemon.folder}/state")
+    done = net.host.run(os.environ["IPVLANX_BUILD"] + "/bin/ipvlanx", "purge", *words, check=False)
     return done.returncode, done.stderr
 
 
@@ -89,6 +88,28 @@ def test_purge_leaves_what_is_not_ours(net: Topology) -> None:
     assert {"ipvxx", "other"} <= {row["ifname"] for row in net.host.ip_json("link show")}
     assert "10.9.0.0/16" in net.host.run("ip", "route").stdout
     assert os.listdir(state) == ["notes"]
+
+
+def test_purge_looks_where_the_settings_have_it(idle: Topology) -> None:
+    daemon = idle.daemon
+    config = Path(daemon.folder, "ipvlanx.conf")
+    config.write_text(f"[daemon]\npin-root = {daemon.pin_root}\nstate-dir = {daemon.folder}/there\n")
+    daemon.argv = lambda: [IPVLANXD, "--config", str(config), "--socket", daemon.socket]
+    before = settled(idle)
+    daemon.start()
+    daemon.cli("link add link m0 name ipvl0 mode l2")
+    daemon.kill()
+
+    broken = Path(daemon.folder, "broken.conf")
+    broken.write_text("[daemon]\npin-rot = /x\n")
+    status, said = purge(idle, "config", str(broken))
+    assert (status, said) == (2, f"Error: {broken}:2: there is no key 'pin-rot' in [daemon]\n")
+    # What the command line says wins: there is nothing in the one place, all of the pins in the other.
+    assert purge(idle, "config", str(config), "pin-root", daemon.pin_root + "-other") == (0, "")
+    assert os.path.exists(daemon.pin_root) and not os.path.exists(f"{daemon.folder}/there")
+    assert purge(idle, "config", str(config)) == (0, "")
+    assert not os.path.exists(daemon.pin_root)
+    assert what_is_there(idle.host) == before
 
 
 def test_stopping_the_service_leaves_everything_running(pair: Topology) -> None:

@@ -7,7 +7,6 @@
 #include <variant>
 
 #include "ipvlanx/api/requests.h"
-#include "ipvlanx/control/purge.h"
 
 namespace ipvlanx::cli {
 
@@ -87,7 +86,9 @@ struct Reload {};
 
 // Without the daemon, too.
 struct PurgeAll {
-  Purge what;
+  std::optional<std::string> config = {};    // none: kSettingsFile, if it is there
+  std::optional<std::string> pin_root = {};  // these win over the settings
+  std::optional<std::string> state_dir = {};
 };
 
 struct ShowVersion {};

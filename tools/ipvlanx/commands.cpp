@@ -228,15 +228,12 @@ Result<std::string> folder(std::string_view text) {
 }
 
 Parsed<Command> purge_all(Words words) {
-  std::optional<std::string> pin_root;
-  std::optional<std::string> state_dir;
-  Options options;
-  options.value("pin-root", "pin-root", folder, pin_root);
-  options.value("state-dir", "state-dir", folder, state_dir);
-  if (const auto read = options.read(words); !read) return same(read);
   PurgeAll command;
-  command.what.pin_root = pin_root.value_or(command.what.pin_root);
-  command.what.state_dir = state_dir.value_or(command.what.state_dir);
+  Options options;
+  options.value("config", "config", file_name, command.config);
+  options.value("pin-root", "pin-root", folder, command.pin_root);
+  options.value("state-dir", "state-dir", folder, command.state_dir);
+  if (const auto read = options.read(words); !read) return same(read);
   return command;
 }
 
@@ -273,7 +270,7 @@ constexpr std::array kRows = {
     CommandRow{"save", "", "save [ FILE ]", save_to},
     CommandRow{"apply", "", "apply FILE", apply_from},
     CommandRow{"reload", "", "reload", alone<Reload>},
-    CommandRow{"purge", "", "purge [ pin-root DIR ] [ state-dir DIR ]", purge_all},
+    CommandRow{"purge", "", "purge [ config FILE ] [ pin-root DIR ] [ state-dir DIR ]", purge_all},
     CommandRow{"version", "", "version", alone<ShowVersion>},
 };
 

@@ -69,7 +69,7 @@ Exit work(Words words) {
     return checked.complete ? printed : Exit::refused;
   }
   if (const auto* all = std::get_if<PurgeAll>(&invocation->command)) {
-    const auto purged = purge(all->what);
+    const auto purged = purge(*all);
     return purged ? Exit::done : complain(purged.error());
   }
   if (std::holds_alternative<Monitor>(invocation->command)) {

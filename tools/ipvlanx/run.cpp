@@ -15,6 +15,8 @@
 
 #include "find.h"
 #include "ipvlanx/base/files.h"
+#include "ipvlanx/control/purge.h"
+#include "ipvlanx/settings/settings.h"
 #include "show.h"
 
 namespace ipvlanx::cli {
@@ -165,7 +167,7 @@ class Runner {
 
   Result<std::string> operator()(const Check&) { return check(invocation_).text; }
 
-  Result<std::string> operator()(const PurgeAll& command) { return nothing(purge(command.what)); }
+  Result<std::string> operator()(const PurgeAll& command) { return nothing(purge(command)); }
 
   Result<std::string> operator()(const ShowVersion&) {
     const auto version = client_.version();
@@ -219,7 +221,26 @@ class Runner {
   const Invocation& invocation_;
 };
 
+// What the command line does not say, the daemon's settings do.
+Result<Purge> whole(const PurgeAll& command) {
+  Settings settings;
+  if (!command.pin_root || !command.state_dir) {
+    auto read = read_settings(command.config.value_or(kSettingsFile),
+                              command.config ? Missing::a_problem : Missing::allowed);
+    if (!read) return std::unexpected(as_error(read.error()));
+    settings = *std::move(read);
+  }
+  return Purge{.pin_root = command.pin_root.value_or(settings.pin_root),
+               .state_dir = command.state_dir.value_or(settings.state_dir)};
+}
+
 }  // namespace
+
+Result<void> purge(const PurgeAll& command) {
+  const auto what = whole(command);
+  if (!what) return std::unexpected(what.error());
+  return ipvlanx::purge(*what);
+}
 
 Checked check(const Invocation& invocation) {
   const auto findings = check_host();

@@ -17,6 +17,9 @@ struct Checked {
 // Check: without the daemon.
 Checked check(const Invocation& invocation);
 
+// PurgeAll: without the daemon, too; where the command does not say it, its settings say where.
+Result<void> purge(const PurgeAll& command);
+
 // Monitor: each event is printed as it happens, until `print` says that it cannot, or the daemon
 // is away for longer than a restart takes.
 Result<void> monitor(const std::string& socket, const Invocation& invocation,

@@ -40,6 +40,7 @@ struct Problem {
 };
 using Problems = std::vector<Problem>;
 std::string to_string(const Problem& problem);
+Error as_error(const Problems& problems);  // bad_settings: all of them
 
 // One of several files.
 struct SettingsText {
