@@ -117,4 +117,16 @@ void log_trouble(const Error& error) {
   if (admit(entry, std::string{name(error.code)}, "")) log(entry);
 }
 
+void log_unsaid() {
+  std::vector<LogLimit::Unsaid> all;
+  {
+    const std::lock_guard lock{the_log().mutex};
+    all = the_log().limit.take_unsaid();
+  }
+  for (const auto& [kind, subject, count] : all) {
+    log_info(
+        fmt::format("{} more were not logged: {}{}{}", count, kind, subject.empty() ? "" : " of ", subject));
+  }
+}
+
 }  // namespace ipvlanx::daemon

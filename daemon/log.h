@@ -48,6 +48,8 @@ void log_event(const Event& event, const std::function<std::optional<std::string
 void log_request(const Request& request, const Reply& reply);
 // What could not be followed, or sent, or accepted.
 void log_trouble(const Error& error);
+// How many of them have not been said, where nothing has come since that tells it.
+void log_unsaid();
 
 // What is said of them.
 LogEntry entry_of(const Event& event);

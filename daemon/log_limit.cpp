@@ -18,6 +18,14 @@ std::optional<std::uint64_t> LogLimit::admit(const std::string& kind, const std:
   return std::exchange(account.unsaid, 0);
 }
 
+std::vector<LogLimit::Unsaid> LogLimit::take_unsaid() {
+  std::vector<Unsaid> all;
+  for (auto& [name, account] : accounts_) {
+    if (account.unsaid > 0) all.push_back({name.first, name.second, std::exchange(account.unsaid, 0)});
+  }
+  return all;
+}
+
 LogLimit::Account& LogLimit::account(const std::string& kind, const std::string& subject,
                                      Clock::time_point now) {
   if (accounts_.size() >= kMostSubjects) {

@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace ipvlanx::daemon {
 
@@ -23,6 +25,14 @@ class LogLimit {
   // not to be said either.
   std::optional<std::uint64_t> admit(const std::string& kind, const std::string& subject,
                                      Clock::time_point now);
+
+  struct Unsaid {
+    std::string kind;
+    std::string subject;
+    std::uint64_t count = 0;
+  };
+  // What nothing came after that would have told it. It is told now.
+  std::vector<Unsaid> take_unsaid();
 
  private:
   struct Account {

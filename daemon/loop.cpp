@@ -67,7 +67,9 @@ class Loop::Impl {
     start(announce());
     start(apply_documents());
     start(show_life());
+    start(tell_unsaid());
     context_.run();
+    log_unsaid();
   }
 
  private:
@@ -92,6 +94,7 @@ class Loop::Impl {
     announcing_.cancel();
     applying_.cancel();
     showing_life_.cancel();
+    telling_unsaid_.cancel();
     applications_.close();
     stopping_ = true;
     for (Session* session : std::set{sessions_}) session->close();
@@ -189,6 +192,15 @@ class Loop::Impl {
     }
   }
 
+  asio::awaitable<void> tell_unsaid() {
+    while (!stopping_) {
+      ErrorCode ended;
+      telling_unsaid_.expires_after(std::chrono::minutes{1});
+      co_await telling_unsaid_.async_wait(into(ended));
+      if (!stopping_) log_unsaid();
+    }
+  }
+
   // In the worker's thread. When to do it again.
   std::optional<Announcements::Time> announce_due() {
     for (const Error& error : controller_.announce(Announcements::Time::clock::now())) {
@@ -221,6 +233,7 @@ class Loop::Impl {
   asio::steady_timer announcing_{context_};
   asio::steady_timer applying_{context_};
   asio::steady_timer showing_life_{context_};
+  asio::steady_timer telling_unsaid_{context_};
   bool something_to_announce_ = false;
   std::set<Session*> sessions_;
   bool full_ = false;  // has been said

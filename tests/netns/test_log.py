@@ -63,6 +63,16 @@ def test_a_tenant_does_not_flood_the_log(pair: Topology) -> None:
     assert lines(pair.daemon, "address-added slave 2 'ipvl1' on 'm0' 10.0.0.98")
 
 
+def test_what_was_held_back_is_told_at_the_end(idle: Topology) -> None:
+    idle.daemon.start()
+    for _ in range(40):
+        assert idle.daemon.api("DELETE", "/v1/slaves/7").status == 404
+    idle.daemon.stop()
+    refused = len(lines(idle.daemon, "there is no slave '7'"))
+    (told,) = lines(idle.daemon, "more were not logged: no-such-slave of 0")
+    assert refused >= 20 and f" {40 - refused} more " in told
+
+
 def test_as_json(idle: Topology) -> None:
     idle.daemon.options = ("--log-format", "json", "--log-level", "debug")
     idle.daemon.start()

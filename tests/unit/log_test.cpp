@@ -83,6 +83,20 @@ TEST_CASE("twenty of a kind, then one every two seconds, and the rest is counted
   for (int i = 0; i < 20; ++i) CHECK(limit.admit("address-added", "7", start + 60s) == 0u);
 }
 
+TEST_CASE("what nothing comes after is told by itself, once") {
+  LogLimit limit;
+  const LogLimit::Clock::time_point start{1h};
+  for (int i = 0; i < 25; ++i) limit.admit("address-added", "7", start);
+  limit.admit("address-added", "8", start);
+  const auto unsaid = limit.take_unsaid();
+  REQUIRE(unsaid.size() == 1);
+  CHECK(unsaid[0].kind == "address-added");
+  CHECK(unsaid[0].subject == "7");
+  CHECK(unsaid[0].count == 5);
+  CHECK(limit.take_unsaid().empty());
+  CHECK(limit.admit("address-added", "7", start + 2s) == 0u);
+}
+
 TEST_CASE("however many subjects there are, what is kept and said has an end") {
   LogLimit limit;
   const LogLimit::Clock::time_point start{1h};
