@@ -7,6 +7,7 @@ The drawing is tests/systemd/service.py's; the packages are what tests/deb/build
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Iterator
@@ -64,6 +65,17 @@ def test_installed_it_answers(packaged: Packaged) -> None:
     assert sh(f"readlink /proc/{packaged.daemon.pid}/exe").strip() == "/usr/sbin/ipvlanxd"
     dpkg(f"--install {package('ipvlanx')}")  # once more is no harm
     assert packaged.daemon.get("/v1/slaves") == []
+
+
+def test_programs_are_hardened(packaged: Packaged) -> None:
+    files = dpkg("--listfiles ipvlanx").split()
+    programs = [file for file in files if "bin/" in file and open(file, "rb").read(4) == b"\x7fELF"]
+    assert len(programs) >= 2
+    for program in programs:
+        shown = sh(f"readelf --wide --file-header --program-headers --dynamic --dyn-syms {program}")
+        for sign in ("Position-Independent Executable", "GNU_RELRO", "BIND_NOW", "__stack_chk_fail"):
+            assert sign in shown, f"{program}: no {sign}"
+        assert re.search(r"\b__\w+_chk@", shown), f"{program}: nothing is fortified"
 
 
 def test_an_upgrade_keeps_slaves_settings_and_packets(packaged: Packaged) -> None:
@@ -172,6 +184,8 @@ target_link_libraries(example ipvlanx::ipvlanx)
 @pytest.mark.parametrize("way", ["pkg-config", "cmake"])
 def test_a_program_of_somebody_elses(packaged: Packaged, tmp_path: Path, way: str) -> None:
     dpkg(f"--install {package('libipvlanx-dev')}")
+    architecture = sh("gcc -print-multiarch").strip()
+    assert f"/usr/lib/{architecture}/pkgconfig/ipvlanx.pc" in dpkg("--listfiles libipvlanx-dev")
     source, program = tmp_path / "example.cpp", tmp_path / "build" / "example"
     source.write_text(PROGRAM)
     if way == "cmake":
