@@ -53,7 +53,7 @@ std::optional<Message> receive(int connection) {
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   header.msg_control = control.data();
-  header.msg_controllen = control.size();
+  header.msg_controllen = CMSG_LEN(sizeof(int));  // the padding behind it would hold a second one
   const auto size = ::recvmsg(connection, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size <= 0) return std::nullopt;
   Message message{.text = {text.data(), static_cast<std::size_t>(size)}};
@@ -116,6 +116,7 @@ struct ApplicationSockets::Door {
   std::string path;
   Descriptor listener;
   std::size_t clients = 0;
+  std::size_t strangers = 0;  // from elsewhere: they take no client's place
 };
 
 ApplicationSockets::ApplicationSockets(asio::io_context& context, Controller& controller, std::string folder)
@@ -196,27 +197,30 @@ asio::awaitable<void> ApplicationSockets::accept(std::shared_ptr<Door> door) {
       asio::steady_timer pause{context_, std::chrono::seconds{1}};
       co_await pause.async_wait(into(error));
     }
-    if (!client || door->clients == kMostClients) continue;
-    asio::co_spawn(context_, serve(door, std::move(client)), asio::detached);
+    if (client) asio::co_spawn(context_, serve(door, std::move(client)), asio::detached);
   }
 }
 
 asio::awaitable<void> ApplicationSockets::serve(std::shared_ptr<Door> door, UniqueFd client) {
+  bool admitted = false;
   const auto handshake_of = [&]() -> Result<Handshake> {
     const auto reading = controller_.reading();
-    const auto admitted = controller_.is_inside(door->slave, client);
-    if (!admitted) return std::unexpected(admitted.error());
+    const auto inside = controller_.is_inside(door->slave, client);
+    if (!inside) return std::unexpected(inside.error());
+    admitted = *inside;
     const Slave* slave = controller_.state().slave(door->slave);
-    return Handshake{slave ? slave->name.str() : "", *admitted};
+    return Handshake{slave ? slave->name.str() : "", admitted};
   };
   auto handshake = handshake_of();
   if (!handshake) {
     log_trouble(Error{handshake.error()}.within(fmt::format("slave {}", number(door->slave))));
     co_return;
   }
+  std::size_t& present = admitted ? door->clients : door->strangers;
+  if (present == kMostClients) co_return;
   Descriptor connection{context_, client.release()};
   asio::steady_timer patience{context_};
-  ++door->clients;
+  ++present;
   while (true) {
     patience.expires_after(kPatience);
     patience.async_wait([&connection](ErrorCode over) {
@@ -242,7 +246,7 @@ asio::awaitable<void> ApplicationSockets::serve(std::shared_ptr<Door> door, Uniq
     }
     if (!send(connection.native_handle(), answer.text, map) || answer.ends) break;
   }
-  --door->clients;
+  --present;
 }
 
 }  // namespace ipvlanx::daemon

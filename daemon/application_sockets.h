@@ -16,7 +16,7 @@ namespace ipvlanx::daemon {
 // Borrows context and controller. Used on the loop's thread.
 class ApplicationSockets {
  public:
-  static constexpr std::size_t kMostClients = 64;       // of one slave at once
+  static constexpr std::size_t kMostClients = 64;       // of one slave at once, and as many strangers
   static constexpr std::chrono::seconds kPatience{30};  // for a client's next message
 
   ApplicationSockets(boost::asio::io_context& context, Controller& controller, std::string folder);

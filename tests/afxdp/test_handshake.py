@@ -8,14 +8,18 @@ The client runs in a slave's namespace; each message is one packet.
 from __future__ import annotations
 
 import array
+import concurrent.futures
+import contextlib
 import os
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from ipvlanx import Topology
+from ipvlanx import Daemon, Topology
 from space import Netns, eventually
 
 IDS = ("app0", "other0")
@@ -29,11 +33,9 @@ class Client:
         self._socket.settimeout(5)
         self._socket.connect(str(path))
 
-    def ask(self, text: str, passed: int | None = None) -> str:
+    def ask(self, text: str, *passed: int) -> str:
         self.fds: list[int] = []
-        rights = [] if passed is None else [
-            (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [passed]))
-        ]  # fmt: skip
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
         self._socket.sendmsg([text.encode()], rights)
         return self.hear()
 
@@ -192,3 +194,75 @@ def test_many_connections_are_nobodys_harm(apps: Topology, client: Client) -> No
             late.close()
 
     eventually("there is room again", let_in)
+
+
+def fds_of(daemon: Daemon) -> int:
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+
+def resident(daemon: Daemon) -> int:
+    """Its memory, in bytes."""
+    pages = Path(f"/proc/{daemon.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize("count", [1, 2, 253])
+def test_descriptors_that_nobody_asked_for_are_not_kept(apps: Topology, client: Client, count: int) -> None:
+    """More than one of them fit into the room for one: see daemon/application_sockets.cpp."""
+    assert client.ask("/connect,pod-1") == "/host_ok"
+    before = fds_of(apps.daemon)
+    for _ in range(5):
+        with open("/dev/null") as null:
+            words = ("/version", "/x_unknown", "/config_busy_poll,20,64")
+            said = [client.ask(text, *[null.fileno()] * count) for text in words]
+        assert said == ["0.1", "/nak", "/config_busy_poll_nak"]
+    assert fds_of(apps.daemon) == before
+
+
+def test_strangers_do_not_keep_its_own_out(apps: Topology, client: Client) -> None:
+    crowd = [Client(apps.netns("ns1"), door(apps, "app0")) for _ in range(100)]
+    late = Client(apps.netns("ns0"), door(apps, "app0"))
+    assert late.ask("/connect,x") == "/host_ok"
+    for one in (*crowd, late):
+        one.close()
+
+
+def flood(space: Netns, path: Path, over: threading.Event) -> int:
+    """Connections, by one thread, that end as they began, in the middle of it, or with too much."""
+    made = 0
+    leave = (b"", b"/connect,x", b"/connect,x\0/version", b"y" * 100_000)
+    while not over.is_set():
+        with space.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
+            one.settimeout(5)
+            with contextlib.suppress(OSError):  # it may be full, or have gone already
+                one.connect(str(path))
+                made += 1
+                if said := leave[made % len(leave)]:
+                    one.send(said)
+    return made
+
+
+def test_a_flood_of_connections_keeps_nobody_waiting(apps: Topology) -> None:
+    daemon, over = apps.daemon, threading.Event()
+    descriptors, memory = fds_of(daemon), resident(daemon)
+    slowest = 0.0
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        floods = [pool.submit(flood, apps.netns(s), door(apps, "app0"), over) for s in ("ns0", "ns1")]
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            start = time.monotonic()
+            daemon.get("/v1/slaves")
+            other = Client(apps.netns("ns1"), door(apps, "other0"))
+            assert other.ask("/connect,x") == "/host_ok"
+            assert other.ask("/xsk_map_fd,other0") == "/fd_ack"
+            other.close()
+            slowest = max(slowest, time.monotonic() - start)
+        over.set()
+        made = [one.result() for one in floods]
+    print(f"{made} connections; the slowest answer took {slowest:.3f} s")
+    assert min(made) > 200 and slowest < 1
+    eventually("all are forgotten", lambda: fds_of(daemon) == descriptors)
+    assert resident(daemon) < memory + (8 << 20)
+    client = Client(apps.netns("ns0"), door(apps, "app0"))
+    assert client.ask("/connect,x") == "/host_ok"
+    client.close()
