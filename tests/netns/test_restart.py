@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -37,10 +38,15 @@ class Flood:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def received(self) -> int:
+        """How many were answered, of all."""
+        self._said, _ = self._process.communicate(timeout=30)
+        counts = re.search(rf"{self.COUNT} packets transmitted, (\d+) received", self._said)
+        assert counts, f"{self.what}: {self._said}"
+        return int(counts[1])
+
     def done(self) -> None:
-        said, _ = self._process.communicate(timeout=30)
-        wanted = f"{self.COUNT} packets transmitted, {self.COUNT} received"
-        assert wanted in said, f"{self.what}: {said}"
+        assert self.received() == self.COUNT, f"{self.what}: {self._said}"
 
 
 class Stream:
