@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from pathlib import Path
 
 from ipvlanx import EXTERNAL, Topology
-from space import Netns, eventually
-from xsk import XSK, Client, add_app, refused
+from space import Netns, eventually, ping_ok
+from xsk import APP, XSK, Client, add_app, refused, with_prefix
 
 MEBIBYTE = 1 << 20
 TENANT = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
@@ -110,3 +111,26 @@ def test_the_interface_goes_away(net: Topology) -> None:
         net.daemon.cli("link del app0")
         eventually("it ends", lambda: not client.running)
         assert "interface 'app0' is gone" in client.said
+
+
+def test_chunks_that_hold_no_frame(net: Topology) -> None:
+    space, _ = add_app(net)
+    done = space.run(XSK, "drop", "app0", "--chunk", "1024", check=False, timeout=20)
+    assert done.returncode == 1 and "--chunk: 1024 not in {2048,4096}" in done.stderr
+
+
+def test_an_address_of_another_slave(net: Topology) -> None:
+    """Nothing of what was refused is left, and the owner's application goes on."""
+    space, slave = add_app(net)
+    second = net.netns("ns1")
+    words = ("link", "add", "link", "m0", "name", "app1", "mode", "l2", "via", "afxdp", "netns", "ns1")
+    with Client(space, "echo", "app0") as client:
+        for address in APP.values():
+            refusal = net.daemon.try_cli(*words, "addr", with_prefix(address))
+            assert refusal.returncode == 2 and f"{address}" in refusal.stderr, refusal
+            ping_ok(net.external, APP[4])
+        assert client.running
+    assert [row["ifname"] for row in second.ip_json("link show")] == ["lo"]
+    assert {pin.split("/")[1] for pin in net.daemon.pins() if pin.startswith("slaves/")} == {str(slave)}
+    doors = Path(net.daemon.socket).parent / "slaves"
+    assert [door.name for door in doors.iterdir()] == [str(slave)]

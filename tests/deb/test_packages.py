@@ -58,6 +58,7 @@ def test_installed_it_answers(packaged: Packaged) -> None:
     assert sh("systemctl is-active ipvlanxd.socket").strip() == "active"
     assert not packaged.daemon.running
     assert dpkg("--verify ipvlanx") == ""
+    assert "AF_XDP slaves" in sh("ipvlanx-xsk --help")
     group = int(sh("getent group ipvlanx").split(":")[2])
     assert os.stat(API).st_gid == group
     assert sh(f"curl --silent --unix-socket {API} http://x/v1/slaves").strip() == "[]"

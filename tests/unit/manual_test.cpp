@@ -12,6 +12,7 @@
 #include "ipvlanx/api/problem.h"
 #include "ipvlanx/settings/settings.h"
 #include "routes.h"
+#include "xsk/arguments.h"
 
 using namespace ipvlanx;
 using ipvlanx::test::content;
@@ -119,6 +120,23 @@ TEST_CASE("ipvlanxd(8) has each option") {
   const Words options = found(daemon::command_line_help(), "\n  (?:-h,)?--([a-z-]+)");
   CHECK(options.contains("config"));
   CHECK(found(page("ipvlanxd.8"), "\n\\.It Fl -([a-z-]+)") == options);
+}
+
+TEST_CASE("ipvlanx-xsk(1) has each option of each command") {
+  const std::string text = page("ipvlanx-xsk.1");
+  const auto in = [&](const std::string& heading) {
+    return found(part(text, ".Ss " + heading), "\n\\.It Fl -([a-z-]+)");
+  };
+  for (const char* command : {"drop", "echo", "generate", "forward"}) {
+    CAPTURE(command);
+    const char* words[] = {"ipvlanx-xsk", command, "--help"};
+    const auto help = xsk::read_arguments(3, words);
+    REQUIRE_FALSE(help);
+    Words options = in(std::string{"Command "} + command);
+    options.merge(in("Options of each command"));
+    if (std::string{command} != "generate") options.merge(in("How frames come to its socket"));
+    CHECK(found(help.error().text, "\n  (?:-[a-z],)?--([a-z-]+)") == options);
+  }
 }
 
 TEST_CASE("ipvlanx-api(7) has each route, event and code") {
