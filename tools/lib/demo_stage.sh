@@ -85,7 +85,7 @@ until_said() {
   local pid
   read -r pid _ <"$folder/$1.pid"
   for _ in {1..200}; do
-    if grep -qE "$2" "$folder/$1.log"; then return; fi
+    if grep -qsE "$2" "$folder/$1.log"; then return; fi # it may not have begun to write
     kill -0 "$pid" 2>/dev/null || break
     waited sleep 0.05
   done

@@ -14,6 +14,9 @@ ipvlanx_demo_packages=(
   bpftool iproute2 iputils-ping iperf3 jq mount tcpdump util-linux
 )
 # To run tools/bench.
+ipvlanx_dpdk_packages=(
+  dpdk-dev librte-mempool-ring23 librte-net-af-xdp23
+)
 ipvlanx_bench_packages=(
   bpftool git iproute2 mount python3 util-linux
 )
@@ -28,7 +31,7 @@ ipvlanx_test_packages=(
   conntrack iptables nftables python3-pyftpdlib strace traceroute
   systemd systemd-container udev
   curl dpkg-dev init-system-helpers lintian
-  dpdk-dev librte-mempool-ring23 librte-net-af-xdp23
+  "${ipvlanx_dpdk_packages[@]}"
 )
 
 # To run tests under another kernel, by tests/vm/run.
