@@ -64,6 +64,21 @@ struct {
 	__type(value, struct ipvx_fanouts);
 } ipvx_fanouts SEC(".maps");
 
+struct ipvx_queues {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, IPVX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, struct ipvx_sockets_key);
+	__array(values, struct ipvx_queues);
+} ipvx_sockets SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

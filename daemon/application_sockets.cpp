@@ -130,7 +130,7 @@ Result<void> ApplicationSockets::open() {
   if (auto made = make_directory(folder_, kPassThrough); !made) return made;
   std::set<std::string> wanted;
   for (const auto& [id, slave] : controller_.state().slaves()) {
-    if (slave.via != Via::afxdp) continue;
+    if (slave.via == Via::veth) continue;
     if (auto opened = open(id); !opened) return opened;
     wanted.insert(std::to_string(number(id)));
   }
@@ -157,7 +157,7 @@ Result<void> ApplicationSockets::open(SlaveId slave) {
 bool ApplicationSockets::is_wanted(SlaveId id) {
   const auto reading = controller_.reading();
   const Slave* slave = controller_.state().slave(id);
-  return slave && slave->via == Via::afxdp;
+  return slave && slave->via != Via::veth;
 }
 
 void ApplicationSockets::follow(const Event& event) {
@@ -201,6 +201,14 @@ asio::awaitable<void> ApplicationSockets::accept(std::shared_ptr<Door> door) {
   }
 }
 
+Result<UniqueFd> ApplicationSockets::what(Answer::With with, SlaveId slave) {
+  if (with == Answer::With::nothing) return UniqueFd{};
+  if (with == Answer::With::map) return controller_.socket_map(slave);
+  UniqueFd socket{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)};
+  if (!socket) return kernel_error("open an AF_XDP socket", errno);
+  return socket;
+}
+
 asio::awaitable<void> ApplicationSockets::serve(std::shared_ptr<Door> door, UniqueFd client) {
   bool admitted = false;
   const auto handshake_of = [&]() -> Result<Handshake> {
@@ -209,7 +217,9 @@ asio::awaitable<void> ApplicationSockets::serve(std::shared_ptr<Door> door, Uniq
     if (!inside) return std::unexpected(inside.error());
     admitted = *inside;
     const Slave* slave = controller_.state().slave(door->slave);
-    return Handshake{slave ? slave->name.str() : "", admitted};
+    if (!slave) return Handshake{"", std::nullopt, false};
+    if (slave->via != Via::direct) return Handshake{slave->name.str(), std::nullopt, admitted};
+    return Handshake{controller_.state().port(slave->master)->name.str(), slave->master, admitted};
   };
   auto handshake = handshake_of();
   if (!handshake) {
@@ -234,17 +244,13 @@ asio::awaitable<void> ApplicationSockets::serve(std::shared_ptr<Door> door, Uniq
                                                                  : handshake->answer(message->text);
     if (answer.busy_poll && !set_busy_poll(message->passed, *answer.busy_poll))
       answer.text = kBusyPollRefused;
-    UniqueFd map;
-    if (answer.with_map) {
-      auto opened = controller_.socket_map(door->slave);
-      if (!opened) {
-        log_trouble(opened.error());
-        answer = {.text = std::string{kHandshakeError}, .ends = true};
-      } else {
-        map = *std::move(opened);
-      }
+    auto handed = what(answer.with, door->slave);
+    if (!handed) {
+      log_trouble(handed.error());
+      handed = UniqueFd{};
+      answer = {.text = std::string{kHandshakeError}, .ends = true};
     }
-    if (!send(connection.native_handle(), answer.text, map) || answer.ends) break;
+    if (!send(connection.native_handle(), answer.text, *handed) || answer.ends) break;
   }
   --present;
 }

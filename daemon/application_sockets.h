@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where packet applications ask for their slaves' socket maps: <folder>/<id>/afxdp.sock for
-// each slave via afxdp, whose folder is for its container.
+// each slave via afxdp, direct or not, whose folder is for its container.
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "handshake.h"
 #include "ipvlanx/base/asio.h"
 #include "ipvlanx/control/controller.h"
 
@@ -31,6 +32,7 @@ class ApplicationSockets {
  private:
   struct Door;
   bool is_wanted(SlaveId slave);
+  Result<UniqueFd> what(Answer::With with, SlaveId slave);
   Result<void> open(SlaveId slave);
   void close(SlaveId slave);
   boost::asio::awaitable<void> accept(std::shared_ptr<Door> door);

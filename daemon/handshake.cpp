@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handshake.h"
 
+#include <fmt/format.h>
+
 #include "ipvlanx/base/number.h"
 
 namespace ipvlanx::daemon {
@@ -48,11 +50,15 @@ Answer Handshake::answer(std::string_view message) {
   }
   if (verb == "/fin") return {.text = "/fin_ack", .ends = true};
   if (verb == "/version") return {.text = "0.1"};
-  if (verb != "/xsk_map_fd" && verb != "/config_busy_poll") return {.text = "/nak"};
+  const bool asks_for_socket = verb == "/x_socket" && master_;
+  if (verb != "/xsk_map_fd" && verb != "/config_busy_poll" && !asks_for_socket) return {.text = "/nak"};
   if (!connected_) return {.text = std::string{kHandshakeError}, .ends = true};
   if (verb == "/config_busy_poll") return busy_poll(words);
+  if (asks_for_socket) {
+    return {.text = fmt::format("/fd_ack,{}", number(*master_)), .with = Answer::With::socket};
+  }
   if (stripped(words) != interface_) return {.text = std::string{kHandshakeError}, .ends = true};
-  return {.text = "/fd_ack", .with_map = true};
+  return {.text = "/fd_ack", .with = Answer::With::map};
 }
 
 }  // namespace ipvlanx::daemon

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How does a packet application ask for its slave's socket map? The AF_XDP device plugin's
 // protocol 0.1, as DPDK's net_af_xdp (use_cni) and CNDP speak it: one text per packet of a
-// SOCK_SEQPACKET connection, and one connection per queue.
+// SOCK_SEQPACKET connection, and one connection per queue. Of our own, as the protocol leaves
+// it: "/x_socket" gives a direct slave's application an AF_XDP socket of the master's network
+// namespace, neither bound nor with memory yet, and the master's ifindex: "/fd_ack,4". So an
+// application may be anywhere, and needs no capability.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +25,7 @@ struct BusyPoll {
 
 struct Answer {
   std::string text;
-  bool with_map = false;
+  enum class With { nothing, map, socket } with = With::nothing;
   bool ends = false;                       // and the connection with it
   std::optional<BusyPoll> busy_poll = {};  // to be set first; `text` is for its success
 };
@@ -32,13 +35,16 @@ class Handshake {
  public:
   static constexpr std::size_t kMostBytes = 64;  // of a client's message
 
-  // `interface`: the slave's name in its namespace. `admitted`: the client calls from there.
-  Handshake(std::string interface, bool admitted) : interface_(std::move(interface)), admitted_(admitted) {}
+  // `interface`: where the application binds its sockets, of a direct slave the master (`master`).
+  // `admitted`: the client calls from where it may.
+  Handshake(std::string interface, std::optional<IfIndex> master, bool admitted)
+      : interface_(std::move(interface)), master_(master), admitted_(admitted) {}
 
   Answer answer(std::string_view message);
 
  private:
   std::string interface_;
+  std::optional<IfIndex> master_;
   bool admitted_;
   bool connected_ = false;
 };

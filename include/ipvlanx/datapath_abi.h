@@ -51,13 +51,16 @@ enum ipvx_way {
 	IPVX_BY_PEER     = 0, /* bpf_redirect_peer(): straight into the slave's namespace */
 	IPVX_BY_HOST_END = 1, /* through the host end: the slave is in the host's namespace */
 	IPVX_TO_SOCKETS  = 2, /* the same, by XDP where the master has it: AF_XDP sockets take the frames */
+	IPVX_DIRECT      = 3, /* to AF_XDP sockets on the master (ipvx_sockets); else through the host end */
 };
 
 /* Which XDP program does a master need? What it got, the kernel says. */
 enum ipvx_xdp {
-	IPVX_XDP_OFF    = 0,
-	IPVX_XDP_AUTO   = 1, /* native, where the driver can */
-	IPVX_XDP_NATIVE = 2,
+	IPVX_XDP_OFF     = 0,
+	IPVX_XDP_AUTO    = 1, /* native, where the driver can */
+	IPVX_XDP_NATIVE  = 2,
+	IPVX_XDP_GENERIC = 3,
+	IPVX_XDP_ANY     = 4, /* native where the driver can, else generic */
 };
 
 /* Why a packet ended in a hook. Closed list; the API's words are in
@@ -191,6 +194,16 @@ struct ipvx_fanouts {
 	struct ipvx_fanout on_the_way[IPVX_FANOUTS];
 };
 IPVX_ABI_SIZE(struct ipvx_fanouts, 1544);
+
+/* Map ipvx_sockets: which AF_XDP sockets on the master are this slave's (via afxdp
+ * direct)? By receive queue; an inner map is pinned as slaves/<id>/xsks_map.
+ */
+#define IPVX_QUEUES 64
+
+struct ipvx_sockets_key {
+	__u32 slave; /* id */
+};
+IPVX_ABI_SIZE(struct ipvx_sockets_key, 4);
 
 /* Map ipvx_stats: what went to (rx) and came from (tx) this slave? Per CPU.
  * Bytes are whole frames, a GSO packet counts once, as in ipvlan's own

@@ -307,7 +307,7 @@ Result<void> Controller::perform(const Step& step, Plan& plan) {
           [&](const step::Settle& settle) { return links_.settle(settle.host_ends, settle.settled); },
           [&](const step::Move& move) { return this->move(move, plan); },
           [&](const step::ServeSockets& serve) {
-            return serve.served ? serve_sockets(serve.slave, serve.place)
+            return serve.served ? serve_sockets(serve.slave, serve.via, serve.place)
                                 : datapath_.end_sockets(serve.slave);
           },
           [&](const step::SetUp& set) { return links_.set_up(set.place, set.up); },
@@ -334,7 +334,8 @@ Result<void> Controller::erase(const PortRow& row) {
   return links_.tune(row.master, std::nullopt);
 }
 
-Result<void> Controller::serve_sockets(SlaveId slave, const Place& container_end) {
+Result<void> Controller::serve_sockets(SlaveId slave, Via via, const Place& container_end) {
+  if (via == Via::direct) return datapath_.serve_direct(slave);
   const auto netns = open_netns(container_end.netns);
   if (!netns) return std::unexpected(netns.error());
   return datapath_.serve_sockets(slave, container_end.ifindex, *netns);
@@ -348,6 +349,10 @@ Result<UniqueFd> Controller::open_netns(Netns netns) {
 Result<bool> Controller::is_inside(SlaveId id, const UniqueFd& connection) {
   const Slave* slave = state_.slave(id);
   if (!slave) return false;
+  if (slave->via == Via::direct) {
+    const auto beside_the_master = is_opened_in(connection, UniqueFd{});
+    if (!beside_the_master || *beside_the_master) return beside_the_master;
+  }
   const auto netns = open_netns(slave->ends.container_end.netns);
   if (!netns) return std::unexpected(netns.error());
   return is_opened_in(connection, *netns);

@@ -184,7 +184,7 @@ Result<void> rebuild_ports(Links& links, const Tables& tables, State& state) {
                    .mtu = row.mtu,
                    .carrier = (*link)->carrier,
                    .strict_private = row.strict_private,
-                   .xdp = row.xdp == Xdp::native ? Xdp::native : Xdp::auto_,
+                   .xdp = row.xdp == Xdp::native || row.xdp == Xdp::generic ? row.xdp : Xdp::auto_,
                    .kept = true});
   }
   return {};
@@ -207,6 +207,15 @@ AddressList steered_addresses(SlaveId id, Mode mode, const SlaveLink& link, cons
   return addresses;
 }
 
+// Of one that has no address, as the more frequent.
+Via via_of(SlaveId id, const Found& found) {
+  if (!found.served.contains(id)) return Via::veth;
+  for (const auto& [key, row] : found.tables.addresses) {
+    if (row.slave == id && row.way == Way::direct) return Via::direct;
+  }
+  return Via::afxdp;
+}
+
 Result<void> rebuild_slaves(Links& links, const Found& found, State& state) {
   std::map<SlaveId, std::uint32_t> slots;
   for (const auto& [key, row] : found.tables.members) slots.emplace(row.slave, row.slot);
@@ -225,7 +234,7 @@ Result<void> rebuild_slaves(Links& links, const Found& found, State& state) {
                 .mac = (*link)->mac,
                 .mtu = (*link)->mtu,
                 .up = (*link)->up,
-                .via = found.served.contains(row.slave) ? Via::afxdp : Via::veth,
+                .via = via_of(row.slave, found),
                 .addr_policy = AddrPolicy::static_,
                 .addresses = steered_addresses(row.slave, port->mode, **link, found.tables)};
     slave.max_addresses = std::max(kDefaultMaxAddresses, static_cast<std::uint32_t>(slave.addresses.size()));

@@ -101,12 +101,12 @@ Result<void> Controller::keep_sockets() {
   if (!served) return std::unexpected(served.error());
   for (const SlaveId id : *served) {
     const Slave* slave = state_.slave(id);
-    if (slave && slave->via == Via::afxdp) continue;
+    if (slave && slave->via != Via::veth) continue;
     if (auto ended = datapath_.end_sockets(id); !ended) return ended;
   }
   for (const auto& [id, slave] : state_.slaves()) {
-    if (slave.via != Via::afxdp) continue;
-    auto kept = serve_sockets(id, slave.ends.container_end);
+    if (slave.via == Via::veth) continue;
+    auto kept = serve_sockets(id, slave.via, slave.ends.container_end);
     if (!kept) troubles_.push_back(std::move(kept.error()).within(fmt::format("slave {}", number(id))));
   }
   return {};

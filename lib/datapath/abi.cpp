@@ -14,9 +14,10 @@ static_assert(number(Flag::bridge) == IPVX_BRIDGE && number(Flag::private_) == I
               number(Flag::vepa) == IPVX_VEPA);
 static_assert(number(Family::ipv4) == IPVX_IPV4 && number(Family::ipv6) == IPVX_IPV6);
 static_assert(number(Way::by_peer) == IPVX_BY_PEER && number(Way::by_host_end) == IPVX_BY_HOST_END &&
-              number(Way::to_sockets) == IPVX_TO_SOCKETS);
+              number(Way::to_sockets) == IPVX_TO_SOCKETS && number(Way::direct) == IPVX_DIRECT);
 static_assert(number(Xdp::off) == IPVX_XDP_OFF && number(Xdp::auto_) == IPVX_XDP_AUTO &&
-              number(Xdp::native) == IPVX_XDP_NATIVE);
+              number(Xdp::native) == IPVX_XDP_NATIVE && number(Xdp::generic) == IPVX_XDP_GENERIC &&
+              number(Xdp::any) == IPVX_XDP_ANY);
 
 template <class To, class From>
 To same(From value) {

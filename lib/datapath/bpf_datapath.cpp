@@ -190,6 +190,7 @@ class BpfDatapath final : public Datapath {
   Result<void> serve_sockets(SlaveId slave, IfIndex container_end, const UniqueFd& netns) override {
     return sockets_.serve(slave, container_end, netns);
   }
+  Result<void> serve_direct(SlaveId slave) override { return sockets_.serve_direct(slave); }
   Result<void> end_sockets(SlaveId slave) override { return sockets_.end(slave); }
   Result<std::set<SlaveId>> served() override { return sockets_.served(); }
   XdpState xdp(IfIndex master) override { return xdp_.state(master); }
@@ -288,7 +289,7 @@ class BpfDatapath final : public Datapath {
   Pins pins_;
   Skeleton::Pointer skeleton_;
   Hooks hooks_;
-  Sockets sockets_{pins_};
+  Sockets sockets_{pins_, bpf_map__fd(skeleton_->maps.ipvx_sockets)};
   MasterXdp xdp_{pins_};
   BpfMap<ipvx_port_key, ipvx_port> ports_{skeleton_->maps.ipvx_ports};
   BpfMap<ipvx_slave_key, ipvx_slave> slaves_{skeleton_->maps.ipvx_slaves};

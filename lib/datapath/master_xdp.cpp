@@ -35,15 +35,31 @@ bool kernel_tells_of_tags() {
   return tells;
 }
 
-// The one of its programs that suits the driver is loaded.
-Result<Skeleton> load(const Pins& pins, IfIndex master, const Driver& driver) {
-  if (driver.hides_tags && !kernel_tells_of_tags()) {
-    return fail(
-        Errc::kernel_refused,
-        fmt::format("this kernel does not tell XDP of VLAN tags that lie beside a frame, as with "
-                    "driver '{}'{}",
-                    driver.name, driver.is_veth() ? "" : ": switch them off by `ethtool -K rxvlan off`"));
+using Kind = XdpKind;
+
+Result<Kind> native_kind(const Driver& driver) {
+  if (!driver.hides_tags) return Kind::native;
+  if (kernel_tells_of_tags()) return Kind::bound;
+  return fail(
+      Errc::kernel_refused,
+      fmt::format("this kernel does not tell XDP of VLAN tags that lie beside a frame, as with "
+                  "driver '{}'{}",
+                  driver.name, driver.is_veth() ? "" : ": `ethtool -K` with `rxvlan off` leaves them in"));
+}
+
+bpf_program* program_of(const master_xdp_bpf& skeleton, Kind kind) {
+  switch (kind) {
+    case Kind::native:
+      return skeleton.progs.ipvx_master_xdp;
+    case Kind::bound:
+      return skeleton.progs.ipvx_bound_xdp;
+    case Kind::generic:
+      break;
   }
+  return skeleton.progs.ipvx_skb_xdp;
+}
+
+Result<Skeleton> load(const Pins& pins, IfIndex master, Kind kind) {
   forget_libbpf();
   Skeleton skeleton{master_xdp_bpf__open()};
   if (!skeleton) return libbpf_error("open BPF object", errno);
@@ -51,61 +67,76 @@ Result<Skeleton> load(const Pins& pins, IfIndex master, const Driver& driver) {
   bpf_object__for_each_map(map, skeleton->obj) {
     if (!bpf_map__is_internal(map)) bpf_map__set_pin_path(map, pins.map(bpf_map__name(map)).c_str());
   }
-  bpf_program* const bound = skeleton->progs.ipvx_bound_xdp;
-  bpf_program__set_autoload(bound, driver.hides_tags);
-  bpf_program__set_autoload(skeleton->progs.ipvx_master_xdp, !driver.hides_tags);
-  bpf_program__set_ifindex(bound, number(master));
-  bpf_program__set_flags(bound, bpf_program__flags(bound) | kDeviceBound);
+  bpf_program* const wanted = program_of(*skeleton, kind);
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton->obj) {
+    bpf_program__set_autoload(program, program == wanted);
+  }
+  if (kind == Kind::bound) {
+    bpf_program__set_ifindex(wanted, number(master));
+    bpf_program__set_flags(wanted, bpf_program__flags(wanted) | kDeviceBound);
+  }
   if (const int error = master_xdp_bpf__load(skeleton.get()); error < 0) {
     return libbpf_error("load the program for XDP", -error);
   }
   return skeleton;
 }
 
+Xdp mode_at(IfIndex master) {
+  bpf_xdp_query_opts query{};
+  query.sz = sizeof query;
+  if (bpf_xdp_query(static_cast<int>(number(master)), 0, &query) < 0) return Xdp::off;
+  return query.attach_mode == XDP_ATTACHED_SKB ? Xdp::generic : Xdp::native;
+}
+
 }  // namespace
 
 Result<void> MasterXdp::set(IfIndex master, Xdp wanted) {
-  remember(master, "");
-  if (wanted == Xdp::off) return detach({master, pin(master)});
-  auto done = wanted == Xdp::native ? attach(master) : try_to_attach(master);
-  if (done || wanted == Xdp::native) return done;
-  remember(master, std::move(done.error().message));
+  auto done = turn(master, wanted);
+  remember(master, done ? "" : done.error().message);
+  if (done || wanted != Xdp::auto_) return done;
   return detach({master, pin(master)});
 }
 
-Result<void> MasterXdp::try_to_attach(IfIndex master) const {
+Result<void> MasterXdp::turn(IfIndex master, Xdp wanted) const {
+  if (wanted == Xdp::off) return detach({master, pin(master)});
+  if (wanted == Xdp::generic) return attach(master, Kind::generic);
   const auto driver = driver_of(master);
   if (!driver) return std::unexpected(driver.error());
-  if (driver->is_veth()) {
+  if (wanted == Xdp::auto_ && driver->is_veth()) {
     return fail(Errc::kernel_refused,
                 "it is a veth: native XDP would take segmentation offload from its other end, and with it "
                 "most of the other slaves' TCP throughput");
   }
-  return attach(master);
+  const auto kind = native_kind(*driver);
+  auto done = kind ? attach(master, *kind) : std::unexpected(kind.error());
+  if (done || wanted != Xdp::any) return done;
+  return attach(master, Kind::generic);
 }
 
-Result<void> MasterXdp::attach(IfIndex master) const {
-  const auto driver = driver_of(master);
-  if (!driver) return std::unexpected(driver.error());
-  const auto skeleton = load(pins_, master, *driver);
+// One that is there in another mode cannot be replaced in place.
+Result<void> MasterXdp::attach(IfIndex master, Kind kind) const {
+  const bool generic = kind == Kind::generic;
+  const auto skeleton = load(pins_, master, kind);
   if (!skeleton) return std::unexpected(skeleton.error());
-  const auto& programs = (*skeleton)->progs;
-  const bpf_program* suitable = driver->hides_tags ? programs.ipvx_bound_xdp : programs.ipvx_master_xdp;
-  return ipvlanx::attach({.interface = master, .pin = pin(master), .mode = XDP_FLAGS_DRV_MODE},
-                         bpf_program__fd(suitable), UniqueFd{});
+  const XdpHook hook{
+      .interface = master, .pin = pin(master), .mode = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE};
+  const auto ours = is_attached(hook);
+  if (!ours) return std::unexpected(ours.error());
+  if (*ours && (mode_at(master) == Xdp::generic) != generic) {
+    if (auto gone = detach(hook); !gone) return gone;
+  }
+  return ipvlanx::attach(hook, bpf_program__fd(program_of(**skeleton, kind)), UniqueFd{});
 }
 
-void MasterXdp::remember(IfIndex master, std::string why_not) {
+void MasterXdp::remember(IfIndex master, const std::string& why_not) {
   const std::unique_lock alone{mutex_};
-  if (why_not.empty()) {
-    why_not_.erase(master);
-  } else {
-    why_not_.insert_or_assign(master, std::move(why_not));
-  }
+  why_not_.erase(master);
+  if (!why_not.empty()) why_not_.emplace(master, why_not);
 }
 
 XdpState MasterXdp::state(IfIndex master) const {
-  if (is_attached({master, pin(master)}).value_or(false)) return {.attached = Xdp::native, .why = {}};
+  if (is_attached({master, pin(master)}).value_or(false)) return {.attached = mode_at(master), .why = {}};
   const std::unique_lock alone{mutex_};
   const auto why = why_not_.find(master);
   return {.attached = Xdp::off, .why = why == why_not_.end() ? "" : why->second};

@@ -11,6 +11,9 @@
 
 namespace ipvlanx {
 
+// Which of its programs: in the driver, in the driver and bound to it, in the stack.
+enum class XdpKind { native, bound, generic };
+
 class MasterXdp {
  public:
   explicit MasterXdp(const Pins& pins) : pins_(pins) {}
@@ -23,10 +26,10 @@ class MasterXdp {
   XdpState state(IfIndex master) const;
 
  private:
-  Result<void> attach(IfIndex master) const;
-  Result<void> try_to_attach(IfIndex master) const;
+  Result<void> turn(IfIndex master, Xdp wanted) const;
+  Result<void> attach(IfIndex master, XdpKind kind) const;
   std::string pin(IfIndex master) const { return pins_.link(master, "master_xdp"); }
-  void remember(IfIndex master, std::string why_not);
+  void remember(IfIndex master, const std::string& why_not);
 
   const Pins& pins_;
   mutable std::mutex mutex_;

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "ipvlanx/base/number.h"
+#include "ipvlanx/datapath_abi.h"
 #include "libbpf_error.h"
 #include "xdp_link.h"
 #include "xsk.skel.h"
@@ -61,8 +62,40 @@ Result<void> Sockets::serve(SlaveId slave, IfIndex container_end, const UniqueFd
   return attach({container_end, link_in(folder)}, bpf_program__fd((*skeleton)->progs.xsk_def_prog), netns);
 }
 
+Result<void> Sockets::serve_direct(SlaveId slave) const {
+  const std::string folder = pins_.slave(slave);
+  if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return kernel_error(folder, errno);
+  UniqueFd map{bpf_obj_get(map_in(folder).c_str())};
+  if (!map) {
+    map = UniqueFd{bpf_map_create(BPF_MAP_TYPE_XSKMAP, "xsks_map", 4, 4, IPVX_QUEUES, nullptr)};
+    if (!map) return kernel_error("make a map for AF_XDP sockets", errno);
+    if (bpf_obj_pin(map.get(), map_in(folder).c_str()) < 0) return kernel_error(map_in(folder), errno);
+  }
+  const ipvx_sockets_key key{.slave = number(slave)};
+  const int inner = map.get();
+  if (bpf_map_update_elem(direct_, &key, &inner, BPF_ANY) < 0) {
+    if (errno == E2BIG) return fail(Errc::map_full, "ipvx_sockets is full");
+    return kernel_error("ipvx_sockets: update", errno);
+  }
+  return {};
+}
+
+Result<void> Sockets::end_direct(SlaveId slave) const {
+  const ipvx_sockets_key key{.slave = number(slave)};
+  std::uint32_t map_id = 0;
+  // A map of maps waits for all CPUs to let go of what is deleted, or is not there.
+  if (bpf_map_lookup_elem(direct_, &key, &map_id) < 0) return {};
+  if (bpf_map_delete_elem(direct_, &key) < 0 && errno != ENOENT) {
+    return kernel_error("ipvx_sockets: delete", errno);
+  }
+  return {};
+}
+
+// The folder goes last: by it what is left half-way is found.
 Result<void> Sockets::end(SlaveId slave) const {
   const std::string folder = pins_.slave(slave);
+  if (::access(folder.c_str(), F_OK) < 0 && errno == ENOENT) return {};
+  if (auto done = end_direct(slave); !done) return done;
   if (auto done = detach({.pin = link_in(folder)}); !done) return done;
   if (auto gone = remove(map_in(folder)); !gone) return gone;
   if (::rmdir(folder.c_str()) < 0 && errno != ENOENT) return kernel_error(folder, errno);

@@ -37,6 +37,27 @@ Result<void> may_set_mode(const Port& port, std::size_t other_slaves, Mode mode,
               mode != port.mode ? "mode" : "flag");
 }
 
+// In l3s the host's stack has a slave's frames first: a socket on the master would be before it.
+Result<void> may_be_l3s(const State& state, IfIndex master, Mode mode) {
+  if (mode != Mode::l3s || !state.has(master, Via::direct)) return {};
+  return fail(Errc::mode_conflict,
+              "a slave of this port is direct: in l3s the host's stack would not see its frames", "mode");
+}
+
+Result<void> may_be_direct(const Port& port, const Defaults& settings) {
+  if (!settings.may_be_direct) {
+    return fail(Errc::forbidden,
+                "what a direct socket sends passes none of the rules: the settings do not allow it "
+                "([afxdp] direct)",
+                "via");
+  }
+  if (port.mode == Mode::l3s) {
+    return fail(Errc::mode_conflict, "in l3s the host's stack has a slave's frames first: none can be direct",
+                "via");
+  }
+  return {};
+}
+
 // Rule 8: a slave's MTU never exceeds its master's.
 Result<void> may_set_mtu(std::uint32_t mtu, std::uint32_t master_mtu) {
   if (mtu >= kMinMtu && mtu <= master_mtu) return {};
@@ -136,10 +157,14 @@ Tables rows(const State& state, SlaveId id, const Image& image, const std::set<A
   if (image.port && is_away(image.port->master)) return rows;
   const bool others = image.port && state.slots(image.port->master, id) > 0;
   if (image.port && (image.slave || others)) {
-    Crowd slaves{state.slots(image.port->master, id), state.serves_sockets(image.port->master, id)};
+    const IfIndex master = image.port->master;
+    Crowd slaves{.slots = state.slots(master, id),
+                 .afxdp = state.has(master, Via::afxdp, id),
+                 .direct = state.has(master, Via::direct, id)};
     if (image.slave) {
       slaves.slots = std::max(slaves.slots, image.slave->slot + 1);
-      slaves.serves_sockets |= image.slave->via == Via::afxdp;
+      slaves.afxdp |= image.slave->via == Via::afxdp;
+      slaves.direct |= image.slave->via == Via::direct;
     }
     rows.ports.emplace(image.port->master, port_row(*image.port, slaves));
   }
@@ -367,6 +392,9 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
   }
   port.mode = mode;
   port.flag = flag;
+  if (command.via == Via::direct) {
+    if (auto may = may_be_direct(port, state.defaults()); !may) return std::unexpected(may.error());
+  }
 
   const std::uint32_t mtu = command.mtu.value_or(link.mtu);
   if (auto may = may_set_mtu(mtu, link.mtu); !may) return std::unexpected(may.error());
@@ -386,7 +414,7 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
 
   std::vector<Step> links{step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port),
                                             port.carrier, command.via}};
-  if (command.via == Via::afxdp) links.emplace_back(step::ServeSockets{*id, {}, true});
+  if (command.via != Via::veth) links.emplace_back(step::ServeSockets{*id, {}, true, command.via});
   for (std::size_t i = 0; i < command.addresses.size(); ++i) {
     const Prefix& prefix = command.addresses[i];
     const std::string field = fmt::format("addresses[{}]", i);
@@ -428,6 +456,7 @@ Result<Plan> plan_one(const State& state, const ChangeSlave& command) {
   if (auto may = may_set_mode(port, state.count_slaves(port.master) - 1, mode, flag); !may) {
     return std::unexpected(may.error());
   }
+  if (auto may = may_be_l3s(state, port.master, mode); !may) return std::unexpected(may.error());
   port.mode = mode;
   port.flag = flag;
 
@@ -558,6 +587,7 @@ Result<Plan> plan_one(const State& state, const ChangePort& command) {
   after.xdp = command.xdp.value_or(after.xdp);
   after.kept = true;
   if (before && *before == after) return Plan{.durable = false};
+  if (auto may = may_be_l3s(state, after.master, after.mode); !may) return std::unexpected(may.error());
   return whole_port(state, before, after);
 }
 

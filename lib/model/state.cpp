@@ -82,11 +82,12 @@ std::size_t State::count_slaves(IfIndex master) const {
   return slots ? slots->used.size() : 0;
 }
 
-bool State::serves_sockets(IfIndex master, std::optional<SlaveId> without) const {
+bool State::has(IfIndex master, Via via, std::optional<SlaveId> without) const {
   const auto* slots = find_in(slots_, master);
-  if (!slots) return false;
-  const bool is_one_of_them = without && slots->by_sockets.contains(*without);
-  return slots->by_sockets.size() > (is_one_of_them ? 1 : 0);
+  const auto* ids = slots ? find_in(slots->by_sockets, via) : nullptr;
+  if (!ids) return false;
+  const bool is_one_of_them = without && ids->contains(*without);
+  return ids->size() > (is_one_of_them ? 1 : 0);
 }
 
 const std::vector<SlaveId>& State::claimants(const AddressKey& key) const {
@@ -178,7 +179,7 @@ void State::drop(SlaveId id) {
 void State::claim(const Slave& slave, std::span<const Address> addresses) {
   auto& slots = slots_[slave.master];
   slots.take(slave.slot, slave.id);
-  if (slave.via == Via::afxdp) slots.by_sockets.insert(slave.id);
+  if (slave.via != Via::veth) slots.by_sockets[slave.via].insert(slave.id);
   by_place_[slave.ends.container_end] = slave.id;
   by_host_end_[slave.ends.host_end] = slave.id;
   for (const Address& address : addresses) {
@@ -193,7 +194,7 @@ void State::claim(const Slave& slave, std::span<const Address> addresses) {
 void State::release(const Slave& slave, std::span<const Address> addresses, const Slave* next) {
   auto& slots = slots_[slave.master];
   slots.leave(slave.slot);
-  slots.by_sockets.erase(slave.id);
+  slots.by_sockets[slave.via].erase(slave.id);
   if (slots.used.empty()) slots_.erase(slave.master);
   erase_own(by_place_, slave.ends.container_end, slave.id);
   erase_own(by_host_end_, slave.ends.host_end, slave.id);

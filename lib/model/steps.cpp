@@ -115,7 +115,7 @@ std::optional<Step> inverse(const Step& step) {
           [](const step::RemoveManyLinks&) -> Inverse { return std::nullopt; },
           [](const step::Settle& s) -> Inverse { return step::Settle{s.host_ends, !s.settled}; },
           [](const step::ServeSockets& s) -> Inverse {
-            return step::ServeSockets{s.slave, s.place, !s.served};
+            return step::ServeSockets{s.slave, s.place, !s.served, s.via};
           },
           [](const step::SetUp& s) -> Inverse { return step::SetUp{s.slave, s.place, !s.up}; },
           [](const step::SetMtu& s) -> Inverse { return step::SetMtu{s.slave, s.place, s.after, s.before}; },

@@ -6,9 +6,11 @@ namespace ipvlanx {
 namespace {
 
 // In l3s frames take the host's stack first, whoever they are for.
-Xdp needed_xdp(const Port& port, bool serves_sockets) {
+Xdp needed_xdp(const Port& port, const Crowd& slaves) {
   if (port.xdp != Xdp::auto_) return port.xdp;
-  return serves_sockets && port.mode != Mode::l3s ? Xdp::auto_ : Xdp::off;
+  if (port.mode == Mode::l3s) return Xdp::off;
+  if (slaves.direct) return Xdp::any;
+  return slaves.afxdp ? Xdp::auto_ : Xdp::off;
 }
 
 }  // namespace
@@ -21,7 +23,7 @@ PortRow port_row(const Port& port, const Crowd& slaves) {
           .slots = slaves.slots,
           .mac = port.mac,
           .mtu = port.mtu,
-          .xdp = needed_xdp(port, slaves.serves_sockets)};
+          .xdp = needed_xdp(port, slaves)};
 }
 
 SlaveRow slave_row(const Port& port, const Slave& slave) {
@@ -39,6 +41,7 @@ MemberRow member_row(const Slave& slave) {
 
 Way way_into(const Ends& ends, Via via) {
   if (via == Via::afxdp) return Way::to_sockets;
+  if (via == Via::direct) return Way::direct;
   return ends.container_end.netns ? Way::by_peer : Way::by_host_end;
 }
 
@@ -73,8 +76,9 @@ Tables tables_of(const State& state, const Port& port) {
   if (is_away(port.master)) return tables;
   const auto slaves = state.slaves_of(port.master);
   if (!slaves.empty())
-    tables.ports.emplace(port.master,
-                         port_row(port, {state.slots(port.master), state.serves_sockets(port.master)}));
+    tables.ports.emplace(port.master, port_row(port, {.slots = state.slots(port.master),
+                                                      .afxdp = state.has(port.master, Via::afxdp),
+                                                      .direct = state.has(port.master, Via::direct)}));
   for (const SlaveId id : slaves) {
     const Slave& slave = *state.slave(id);
     add_slave_rows(tables, port, slave);

@@ -24,8 +24,9 @@ struct Word {
 constexpr Word<Mode> kModes[] = {{"l2", Mode::l2}, {"l3", Mode::l3}, {"l3s", Mode::l3s}};
 constexpr Word<Flag> kFlags[] = {{"bridge", Flag::bridge}, {"private", Flag::private_}, {"vepa", Flag::vepa}};
 constexpr Word<AddrPolicy> kPolicies[] = {{"learn", AddrPolicy::learn}, {"static", AddrPolicy::static_}};
-constexpr Word<Via> kVias[] = {{"veth", Via::veth}, {"afxdp", Via::afxdp}};
-constexpr Word<Xdp> kXdps[] = {{"auto", Xdp::auto_}, {"native", Xdp::native}, {"off", Xdp::off}};
+constexpr Word<Via> kVias[] = {{"veth", Via::veth}, {"afxdp", Via::afxdp}, {"afxdp-direct", Via::direct}};
+constexpr Word<Xdp> kXdps[] = {
+    {"auto", Xdp::auto_}, {"native", Xdp::native}, {"generic", Xdp::generic}, {"off", Xdp::off}};
 
 template <class E, std::size_t N>
 std::string_view word_for(const Word<E> (&words)[N], E value) {

@@ -108,6 +108,11 @@ constexpr SettingsKey kKeys[] = {
        return take(parse_word(kSwitches, text), out.defaults.announce);
      },
      [](const Settings& settings) { return word_of(kSwitches, settings.defaults.announce); }},
+    {"afxdp", "direct", Takes::effect_at_once, "on | off",
+     [](Settings& out, std::string_view text) {
+       return take(parse_word(kSwitches, text), out.defaults.may_be_direct);
+     },
+     [](const Settings& settings) { return word_of(kSwitches, settings.defaults.may_be_direct); }},
     {"apply", "file", Takes::a_restart, "PATH",
      [](Settings& out, std::string_view text) {
        std::string path;

@@ -41,6 +41,7 @@ class FakeDatapath final : public Datapath {
       return {};
     });
   }
+  Result<void> serve_direct(SlaveId slave) override { return serve_sockets(slave, {}, {}); }
   Result<void> end_sockets(SlaveId slave) override {
     return faults->change("end sockets", Errc::kernel_refused, [&]() -> Result<void> {
       sockets.erase(slave);

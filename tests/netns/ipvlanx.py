@@ -178,6 +178,14 @@ class Daemon:
     def kill(self) -> None:
         self._reap(signal.SIGKILL)
 
+    def use_settings(self, text: str) -> None:
+        """Starts it again, if it runs, with this as its settings file."""
+        file = Path(self.folder, "ipvlanx.conf")
+        file.write_text(text)
+        self.options = ("--config", str(file))
+        if self.running:
+            self.restart()
+
     def restart(self) -> None:
         self.stop()
         self.start()

@@ -110,6 +110,13 @@ TEST_CASE("the other commands") {
   command<Check>("-j check");
 }
 
+TEST_CASE("a direct slave is via afxdp") {
+  const auto [request] = command<LinkAdd>("link add link m0 app0 via afxdp direct");
+  CHECK(request.via == Via::direct);
+  no_command<Misuse>("link add link m0 app0 direct");
+  no_command<Misuse>("link add link m0 app0 via veth direct");
+}
+
 TEST_CASE("port set") {
   const auto set = command<PortSet>("port set m0 mode l2 private strict-private on");
   CHECK(set.master.str() == "m0");
@@ -212,7 +219,7 @@ TEST_CASE("help everywhere, of what is there and no more") {
         "port show help", "stats help", "version help"}) {
     const auto text = no_command<HelpWanted>(line).text;
     CHECK(text.starts_with("Usage: ipvlanx "));
-    for (const auto* unbuilt : {"host-access", "netkit", "direct"}) {
+    for (const auto* unbuilt : {"host-access", "netkit", "offload"}) {
       INFO(unbuilt);
       CHECK_FALSE(text.contains(unbuilt));
     }

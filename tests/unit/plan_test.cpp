@@ -461,6 +461,27 @@ TEST_CASE("a master needs a program for XDP while a slave serves sockets, or it 
   }
 }
 
+TEST_CASE("a slave is direct where the settings allow it, and never in l3s") {
+  State state = with({add_l2("web0")});
+  AddSlave app = add_l2("app0");
+  app.via = Via::direct;
+  check_refused(state, app, Errc::forbidden, "via");
+
+  state.set_defaults({.may_be_direct = true});
+  const Plan added = must_plan(state, app);
+  CHECK(steps_of<step::Write<PortRow>>(added).front().after->xdp == Xdp::any);
+  CHECK(steps_of<step::ServeSockets>(added).front().via == Via::direct);
+  state = applied(state, added);
+  check_refused(state, ChangePort{.master = m0(), .mode = Mode::l3s}, Errc::mode_conflict, "mode");
+  const State alone = applied(state, must_plan(state, DeleteSlave{SlaveId{1}}));
+  check_refused(alone, ChangeSlave{.id = added.slave, .mode = Mode::l3s}, Errc::mode_conflict, "mode");
+
+  State l3s;
+  l3s.set_defaults({.may_be_direct = true});
+  app.mode = Mode::l3s;
+  check_refused(l3s, app, Errc::mode_conflict, "via");
+}
+
 TEST_CASE("a port that was set stays without slaves; mode and flag do not") {
   State state;
   const Plan made = must_plan(

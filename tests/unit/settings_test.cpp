@@ -64,7 +64,8 @@ TEST_CASE("every key is read, and what it was set to is what it says") {
       {"daemon.state-dir", "/s"},         {"daemon.log-level", "debug"},
       {"daemon.log-format", "journal"},   {"api.write-group", "netadmins"},
       {"defaults.addr-policy", "static"}, {"defaults.max-addresses", "65536"},
-      {"defaults.announce", "off"},       {"apply.file", "/etc/web.json"}};
+      {"defaults.announce", "off"},       {"afxdp.direct", "on"},
+      {"apply.file", "/etc/web.json"}};
   REQUIRE(values.size() == settings_keys().size());
   for (const SettingsKey& key : settings_keys()) {
     CAPTURE(key.full_name());

@@ -49,6 +49,7 @@ Parsed<Command> link_add(Words words) {
   std::optional<Flag> flag;
   std::optional<std::uint32_t> mtu;
   std::optional<Via> via;
+  std::optional<bool> direct;
   std::optional<AddrPolicy> addr_policy;
   std::optional<std::uint32_t> max_addresses;
   std::vector<Prefix> addresses;
@@ -62,6 +63,7 @@ Parsed<Command> link_add(Words words) {
   flag_words(options, flag);
   options.value("netns", "netns", text, netns);
   options.value("via", "via", parse_via, via);
+  options.one_of<bool>({{"direct", true}}, direct);
   options.values("addr", "addresses", Prefix::parse, addresses);
   options.value("mtu", "mtu", parse_number, mtu);
   options.value("addr-policy", "addr_policy", parse_addr_policy, addr_policy);
@@ -70,6 +72,8 @@ Parsed<Command> link_add(Words words) {
 
   if (!master) return missing("link MASTER");
   if (!name) return missing("NAME");
+  if (direct && via != Via::afxdp) return misuse("\"direct\" follows \"via afxdp\"");
+  if (direct) via = Via::direct;
   return LinkAdd{
       {*master, *name, netns, mode, flag, mtu, via, addr_policy, max_addresses, std::move(addresses)}};
 }
@@ -240,9 +244,8 @@ Parsed<Command> purge_all(Words words) {
 constexpr std::array kRows = {
     CommandRow{"link", "add",
                "link add link MASTER [ name ] NAME [ type ipvlan ] [ mode { l3 | l3s | l2 } ]\n"
-               "[ bridge | private | vepa ] [ netns { NAME | PID | PATH } ] [ via { veth | afxdp } ] [ addr "
-               "PREFIX ]... "
-               "[ mtu N ]\n"
+               "[ bridge | private | vepa ] [ netns { NAME | PID | PATH } ]\n"
+               "[ via { veth | afxdp [ direct ] } ] [ addr PREFIX ]... [ mtu N ]\n"
                "[ addr-policy { learn | static } ] [ max-addresses N ]",
                link_add},
     CommandRow{"link", "set",
@@ -258,7 +261,7 @@ constexpr std::array kRows = {
     CommandRow{"port", "set",
                "port set MASTER [ mode { l3 | l3s | l2 } ] [ bridge | private | vepa ]\n"
                "[ strict-private { on | off } ] [ announce { on | off } ]\n"
-               "[ xdp { auto | native | off } ]",
+               "[ xdp { auto | native | generic | off } ]",
                port_set},
     CommandRow{"port", "show", "port show [ MASTER ]", port_show},
     CommandRow{"port", "del", "port del MASTER", of_port<PortDel>},

@@ -108,7 +108,7 @@ class Controller {
   Result<void> erase(const PortRow& row);
   Result<void> write(const RouteRow& row) { return links_.write(row); }
   Result<void> erase(const RouteRow& row) { return links_.erase(row); }
-  Result<void> serve_sockets(SlaveId slave, const Place& container_end);
+  Result<void> serve_sockets(SlaveId slave, Via via, const Place& container_end);
   Result<void> keep_sockets();
   Result<UniqueFd> open_netns(Netns netns);
   Result<void> move(const step::Move& move, Plan& plan);

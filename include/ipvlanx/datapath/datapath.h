@@ -74,6 +74,8 @@ class Datapath {
   // pinned as slaves/<id>/link and xsks_map; sockets outlive the daemon and its successors'
   // new programs.
   virtual Result<void> serve_sockets(SlaveId slave, IfIndex container_end, const UniqueFd& netns) = 0;
+  // The same for AF_XDP sockets that are bound to the master's queues, of trusted applications.
+  virtual Result<void> serve_direct(SlaveId slave) = 0;
   virtual Result<void> end_sockets(SlaveId slave) = 0;  // success where none are served
   virtual Result<std::set<SlaveId>> served() = 0;
   virtual Result<UniqueFd> socket_map(SlaveId slave) = 0;

@@ -184,6 +184,7 @@ struct ServeSockets {
   SlaveId slave{};
   Place place;  // the container end's
   bool served = false;
+  Via via = Via::afxdp;
   bool operator==(const ServeSockets&) const = default;
 };
 

@@ -77,11 +77,12 @@ struct Port {
   bool operator==(const Port&) const = default;
 };
 
-// What a new slave or port gets where the request does not say it.
+// What a new slave or port gets where the request does not say it, and whether it may be direct.
 struct Defaults {
   AddrPolicy addr_policy = AddrPolicy::learn;
   std::uint32_t max_addresses = kDefaultMaxAddresses;
   bool announce = true;
+  bool may_be_direct = false;
 };
 
 // Which address, on which master.
@@ -114,8 +115,8 @@ class State {
   const Slave* slave_of_host_end(IfIndex host_end) const;
   std::vector<SlaveId> slaves_of(IfIndex master) const;
   std::size_t count_slaves(IfIndex master) const;
-  // Whether one of them, other than `without`, takes its frames by AF_XDP sockets.
-  bool serves_sockets(IfIndex master, std::optional<SlaveId> without = {}) const;
+  // Whether one of them, other than `without`, takes its frames this way.
+  bool has(IfIndex master, Via via, std::optional<SlaveId> without = {}) const;
 
   // The slaves that have this address, first come first: the first one owns it,
   // the others wait.
@@ -149,7 +150,7 @@ class State {
   struct Slots {
     std::map<std::uint32_t, SlaveId> used;
     std::set<std::uint32_t> gaps;  // below the last one in use
-    std::set<SlaveId> by_sockets;
+    std::map<Via, std::set<SlaveId>> by_sockets;
 
     std::uint32_t end() const { return used.empty() ? 0 : used.rbegin()->first + 1; }
     void take(std::uint32_t slot, SlaveId id);

@@ -49,7 +49,7 @@ struct MemberRow {
 };
 
 // How a packet gets from a hook into the slave.
-enum class Way { by_peer, by_host_end, to_sockets };
+enum class Way { by_peer, by_host_end, to_sockets, direct };
 // bpf_redirect_peer() drops what would stay in the same namespace, and passes by what takes
 // frames for AF_XDP sockets.
 Way way_into(const Ends& ends, Via via);
@@ -102,8 +102,10 @@ struct Tables {
 
 // What is true of a port's slaves together.
 struct Crowd {
-  std::uint32_t slots = 0;      // see PortRow
-  bool serves_sockets = false;  // one of them does
+  std::uint32_t slots = 0;  // see PortRow
+  // One of them takes its frames so.
+  bool afxdp = false;
+  bool direct = false;
 };
 
 PortRow port_row(const Port& port, const Crowd& slaves);

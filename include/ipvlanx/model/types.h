@@ -48,13 +48,14 @@ enum class Mode { l2, l3, l3s };
 enum class Flag { bridge, private_, vepa };
 // Who says which addresses steer: the slave's interface and the API, or the API alone.
 enum class AddrPolicy { learn, static_ };
-// Who gets a slave's frames: the kernel's stack behind it, or before that an AF_XDP socket.
-enum class Via { veth, afxdp };
+// Who gets a slave's frames: the kernel's stack behind it; before that an AF_XDP socket on its
+// interface; or before that one on the master itself.
+enum class Via { veth, afxdp, direct };
 
 // Which program a master has at its XDP hook, for slaves that take frames by AF_XDP sockets:
-// what it needs, where that can be native, costs nobody else anything, and the driver can; or
-// native in any case.
-enum class Xdp { off, auto_, native };
+// the one it needs, where the driver can and it costs nobody else anything; in the driver in
+// any case; in the stack, before all else; or, never a user's word, whichever can be had.
+enum class Xdp { off, auto_, native, generic, any };
 
 std::string_view to_string(Mode mode);
 std::string_view to_string(Flag flag);
