@@ -19,7 +19,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "netns"))  # its namespaces and its daemon
 
-import api  # noqa: E402  (needs the path above)
+import afxdp  # noqa: E402  (needs the path above)
+import api  # noqa: E402
 import instruments  # noqa: E402
 import report  # noqa: E402
 from contestants import Bridge, Contestant, Ipvlanx, Macvlan  # noqa: E402
@@ -53,7 +54,7 @@ class Bench:
     def __init__(self, scale: Scale, only: str | None) -> None:
         self.scale, self.only = scale, only
         self.contestants: list[Contestant] = []
-        if only != "api":
+        if only not in ("api", "afxdp"):
             self.contestants = [Macvlan(), Bridge(), Ipvlanx()]
         self.results = Results({one.key: one.title for one in (Macvlan, Bridge, Ipvlanx)})
 
@@ -74,8 +75,17 @@ class Bench:
         if self.only in (None, "api"):
             say("requests")
             api.measure(self.results, self.scale.requests)
+        if self.only in (None, "afxdp"):
+            self._applications()
         for contestant in self.contestants:
             contestant.check()
+
+    def _applications(self) -> None:
+        applications = afxdp.Afxdp(self.results)
+        for number in range(self.scale.rounds):
+            say(f"packet applications, round {number + 1} of {self.scale.rounds}")
+            applications.measure(number)
+        applications.check()
 
     def _measure(self, kind: str, turns: list[Contestant], slaves: int) -> None:
         if kind == "unicast":
@@ -204,7 +214,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench")
     parser.add_argument("--json", help="the file's name, in the folder that is open as --folder")
     parser.add_argument("--folder", type=int, help="a file descriptor")
-    parser.add_argument("--only", choices=("unicast", "fanout", "storm", "life", "api"))
+    parser.add_argument("--only", choices=("unicast", "fanout", "storm", "life", "api", "afxdp"))
     return parser.parse_args()
 
 

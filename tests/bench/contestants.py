@@ -84,10 +84,10 @@ class Contestant(ABC):
         """Until there are so many slaves; all are up."""
         numbers = range(self.count, count)
         start = time.monotonic()
-        self._add({number: self._home(number).name for number in numbers})
+        self._add({number: self.home(number).name for number in numbers})
         added = time.monotonic()
         for home in (*self._homes, self._crowd):
-            mine = [number for number in numbers if self._home(number) is home]
+            mine = [number for number in numbers if self.home(number) is home]
             if mine:
                 ip_batch(home.name, [f"link set s{number} up" for number in mine])
         self.count = count
@@ -101,7 +101,7 @@ class Contestant(ABC):
         self.count = 0
         return time.monotonic() - start
 
-    def _home(self, number: int) -> Netns:
+    def home(self, number: int) -> Netns:
         return self._homes[number] if number < OWN else self._crowd
 
     @property
@@ -163,7 +163,7 @@ class Macvlan(Contestant):
         ip_batch(self.host.name, [line.format(*slave) for slave in slaves.items()])
 
     def _clear(self) -> None:
-        for home in {self._home(number).name for number in range(self.count)}:
+        for home in {self.home(number).name for number in range(self.count)}:
             ip_batch(home, [f"link del group {GROUP}"])
 
 
@@ -189,6 +189,7 @@ class Bridge(Contestant):
 
 class Ipvlanx(Contestant):
     key, title = "ipvlanx", "ipvlanx l2"
+    via = "veth"
     counts_drops = True
 
     def _prepare(self) -> None:
@@ -199,7 +200,7 @@ class Ipvlanx(Contestant):
     def _add(self, slaves: dict[int, str]) -> None:
         for number, netns in slaves.items():
             wanted = {"master": "m0", "name": f"s{number}", "mode": "l2", "netns": netns}
-            answer = self.daemon.api("POST", "/v1/slaves", wanted)
+            answer = self.daemon.api("POST", "/v1/slaves", wanted | {"via": self.via})
             if answer.status != 201:
                 raise Failed(f"ipvlanx: slave {number}: {answer.body}")
 

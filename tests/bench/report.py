@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-BASE = "macvlan"  # the contestant whose figure is 1.00
+BASE = "macvlan"  # the contestant whose figure is 1.00, mostly
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Figure:
     unit: str
     per_unit: float  # how much of what is measured is one unit
     better: str  # "more" or "less"
+    base: str = BASE  # whose is 1.00
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Results:
         self.remarks.setdefault((contestant, what), []).append(count)
 
     def ratio(self, figure: Figure, contestant: str) -> Spread | None:
-        base = self.rounds[figure].get(BASE, [])
+        base = self.rounds[figure].get(figure.base, [])
         pairs = zip(self.rounds[figure][contestant], base)
         return Spread.of([value / one for value, one in pairs if one])
 
@@ -149,7 +150,7 @@ def table(results: Results) -> str:
         numbers = [number.rjust(width) for number, width in zip(row[3:], widths[3:])]
         lines.append("  ".join(words + numbers))
     ruler = "-" * len(lines[0])
-    over = "ratio to macvlan".rjust(sum(widths[:6]) + 10) + "absolute".rjust(widths[6] + 4)
+    over = "ratio to who has 1.00".rjust(sum(widths[:6]) + 10) + "absolute".rjust(widths[6] + 4)
     return "\n".join([over, lines[0], ruler, *lines[1:]])
 
 

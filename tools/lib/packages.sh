@@ -18,7 +18,7 @@ ipvlanx_dpdk_packages=(
   dpdk-dev librte-mempool-ring23 librte-net-af-xdp23
 )
 ipvlanx_bench_packages=(
-  bpftool git iproute2 mount python3 util-linux
+  bpftool ethtool git iproute2 mount python3 util-linux
 )
 # To run all tests.
 ipvlanx_test_packages=(
