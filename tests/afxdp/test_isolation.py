@@ -169,8 +169,11 @@ def test_what_root_tries_is_refused(net: Topology, tenant: Tenant) -> None:
     ping_ok(net.external, OWN[4])
 
 
-def test_it_hears_nothing_of_others(net: Topology) -> None:
-    """Promiscuous, and with an application that answers for the others' addresses."""
+@pytest.mark.parametrize("xdp", ["auto", "native"])
+def test_it_hears_nothing_of_others(net: Topology, xdp: str) -> None:
+    """Promiscuous, and with an application that answers for the others' addresses; where frames
+    come by TC, and where they come by XDP on the master."""
+    net.daemon.cli(f"port set m0 xdp {xdp}")
     tenant, others = container(net), Others(net)
     tenant.run("ip", "link", "set", "app0", "promisc", "on")
     addresses = {bytes(map(int, slave[4].split("."))) for slave in (VICTIM, PLAIN)}
