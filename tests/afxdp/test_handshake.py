@@ -216,7 +216,7 @@ def test_descriptors_that_nobody_asked_for_are_not_kept(apps: Topology, client: 
             words = ("/version", "/x_unknown", "/config_busy_poll,20,64")
             said = [client.ask(text, *[null.fileno()] * count) for text in words]
         assert said == ["0.1", "/nak", "/config_busy_poll_nak"]
-    assert fds_of(apps.daemon) == before
+    eventually("none of them is open", lambda: fds_of(apps.daemon) <= before)
 
 
 def test_strangers_do_not_keep_its_own_out(apps: Topology, client: Client) -> None:
@@ -261,7 +261,7 @@ def test_a_flood_of_connections_keeps_nobody_waiting(apps: Topology) -> None:
         made = [one.result() for one in floods]
     print(f"{made} connections; the slowest answer took {slowest:.3f} s")
     assert min(made) > 200 and slowest < 1
-    eventually("all are forgotten", lambda: fds_of(daemon) == descriptors)
+    eventually("all are forgotten", lambda: fds_of(daemon) <= descriptors)
     assert resident(daemon) < memory + (8 << 20)
     client = Client(apps.netns("ns0"), door(apps, "app0"))
     assert client.ask("/connect,x") == "/host_ok"
