@@ -7,12 +7,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import socket
 
 import pytest
-from ipvlanx import Topology, slave_addresses
+from ipvlanx import EXTERNAL, Topology, slave_addresses
 from programs import Program
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 from space import Netns, eventually, ping_lost, ping_ok
+from wire import ETH_P_ALL, Sender
 
 APP, PLAIN = slave_addresses(0), slave_addresses(1)
 
@@ -73,6 +78,42 @@ def test_an_application_gets_what_is_for_its_slave(net: Topology) -> None:
     assert slave["via"] == "afxdp"
     net.daemon.cli("link del app0")
     assert not [pin for pin in net.daemon.pins() if "slaves/" in pin]
+
+
+def counted(client: Program, name: str) -> int:
+    """By testpmd, in its latest statistics: "RX-packets", ..."""
+    counts = re.findall(rf"{name}: (\d+)", client.said)
+    return int(counts[-1]) if counts else 0
+
+
+def test_an_application_that_only_receives(net: Topology) -> None:
+    add_app(net, "l3")  # nobody's broadcasts come there
+    space = net.netns("ns0")
+    frame = Ether(dst=net.mac) / IP(src=EXTERNAL[4], dst=APP[4]) / UDP(sport=9, dport=9) / b"x"
+    with dpdk(space, "app0", "--forward-mode=rxonly") as client, Sender(net.external, "x0") as wire:
+        is_up(client)
+        wire.send(frame, 1500)  # the ring has room for them
+        eventually("it has all of them", lambda: counted(client, "RX-packets") == 1500, 10)
+    stats = net.daemon.get(f"/v1/slaves/{net.id_of('app0')}/stats")
+    assert stats["rx"]["packets"] == 1500 and stats["tx"]["packets"] == 0
+
+
+def test_an_application_that_only_sends(net: Topology) -> None:
+    add_app(net, "l2")
+    space = net.netns("ns0")
+    peer = f"--eth-peer=0,{net.external_mac}"
+    with dpdk(space, "app0", "--forward-mode=txonly", "--tx-ip", f"{APP[4]},{EXTERNAL[4]}", peer) as client:
+        is_up(client)
+        with net.external.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind(("x0", ETH_P_ALL))
+            frames = [wire.recv(100) for _ in range(500)]  # a Capture would have to hear it to the end
+        packets = [Ether(data) for data in frames if data[23] == socket.IPPROTO_UDP]
+        seen = {(p.src, p[IP].src, p[IP].dst) for p in packets}
+        assert len(packets) > 100 and seen == {(net.mac, APP[4], EXTERNAL[4])}
+        client.stop()
+        eventually("it says what it sent", lambda: "Bye" in client.said)
+    stats = net.daemon.get(f"/v1/slaves/{net.id_of('app0')}/stats")
+    assert stats["tx"]["packets"] >= counted(client, "TX-packets") > 1000, "all are counted"
 
 
 @pytest.mark.parametrize("mode", ["l3", "l3s"])
