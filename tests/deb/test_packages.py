@@ -6,14 +6,17 @@ The drawing is tests/systemd/service.py's; the packages are what tests/deb/build
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 from ipvlanx import IPVLANXD
+from programs import Program
 from service import API, UNITS, ServiceTopology, sh
 from space import eventually, ping_ok
 from stream import Stream
@@ -21,6 +24,7 @@ from test_purge import settled, what_is_there
 
 PACKAGES = Path(os.environ["IPVLANX_BUILD"], "packages")
 SETTINGS = Path("/etc/ipvlanx/ipvlanx.conf")
+APP = "10.0.0.30"  # an application's
 POLICY = Path("/usr/sbin/policy-rc.d")  # in containers: no service may be started
 
 
@@ -82,13 +86,23 @@ def test_programs_are_hardened(packaged: Packaged) -> None:
 def test_an_upgrade_keeps_slaves_settings_and_packets(packaged: Packaged) -> None:
     daemon = packaged.daemon
     a, b = packaged.add_slave(), packaged.add_slave()
+    daemon.cli(f"link add link m0 name app0 mode l2 via afxdp netns {a.netns.name} addr {APP}/24")
+    door = f"/run/ipvlanx/slaves/{packaged.id_of('app0')}/afxdp.sock"
     ping_ok(packaged.external, a.addresses[4])
     ping_ok(a.netns, b.addresses[4])
     slaves, first = daemon.get("/v1/slaves"), daemon.pid
     edited = "[defaults]\nmax-addresses = 7\n"
     SETTINGS.write_text(edited)
-    with Stream(packaged.external, a.netns, a.addresses[4]) as outside:
-        with Stream(a.netns, b.netns, b.addresses[4]) as inside:
+    with (
+        Program(a.netns, "/usr/bin/ipvlanx-xsk", "echo", "app0", "--socket", door, "--json") as application,
+        Stream(packaged.external, a.netns, a.addresses[4]) as outside,
+    ):
+        eventually("the application is ready", lambda: "ready:" in application.said)
+        ping_ok(packaged.external, APP)
+        with (
+            Stream(a.netns, b.netns, b.addresses[4]) as inside,
+            Program(packaged.external, "ping", "-n", "-q", "-i", "0.02", APP) as pings,
+        ):
             dpkg(f"--install {package('ipvlanx', 'next')}")
             second = daemon.another(first)
             assert daemon.get("/v1/slaves") == slaves
@@ -96,11 +110,16 @@ def test_an_upgrade_keeps_slaves_settings_and_packets(packaged: Packaged) -> Non
             dpkg(f"--install --force-downgrade {package('ipvlanx')}")
             daemon.another(second)
             assert daemon.get("/v1/slaves") == slaves
+            pings.signal(signal.SIGINT)
+            eventually("it says how many", lambda: " 0% packet loss" in pings.said)
+        application.stop()
+        final = json.loads(application.said.splitlines()[-1])
+    assert f"{final['heard']['ping'] - 3} packets transmitted" in pings.said, "by the application, all"
     assert outside.sent and not outside.lost()
     assert inside.sent and not inside.lost()
     assert SETTINGS.read_text() == edited
     daemon.cli("link add link m0 name ipvl2 mode l2")
-    assert daemon.get("/v1/slaves")[2]["max_addresses"] == 7
+    assert daemon.get("/v1/slaves?name=ipvl2")[0]["max_addresses"] == 7
 
 
 def test_who_has_stopped_it_finds_it_stopped_after_an_upgrade(packaged: Packaged) -> None:
