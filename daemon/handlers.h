@@ -15,12 +15,14 @@
 
 namespace ipvlanx::daemon {
 
+class Docker;
 using Reload = std::function<Result<SettingsChange>()>;
 
 struct Call {
   Controller& controller;
   const Reload& reload;
   const RequestTimes& times;
+  Docker& docker;
   std::vector<std::string> arguments;               // what stands for the pattern's {…}
   const std::map<std::string, std::string>& query;  // only what the route knows
   const std::string& body;
@@ -54,5 +56,18 @@ Result<Reply> save_document(const Call& call);
 Result<Reply> apply_document(const Call& call);
 Result<Reply> reload_settings(const Call& call);
 Result<Reply> follow_events(const Call& call);
+
+// Docker's engine (docker_handlers.cpp)
+Result<Reply> docker_activate(const Call& call);
+Result<Reply> docker_get_capabilities(const Call& call);
+Result<Reply> docker_check_gateways(const Call& call);
+Result<Reply> docker_create_network(const Call& call);
+Result<Reply> docker_delete_network(const Call& call);
+Result<Reply> docker_create_endpoint(const Call& call);
+Result<Reply> docker_delete_endpoint(const Call& call);
+Result<Reply> docker_describe_endpoint(const Call& call);
+Result<Reply> docker_join(const Call& call);
+Result<Reply> docker_leave(const Call& call);
+Result<Reply> docker_take_note(const Call& call);
 
 }  // namespace ipvlanx::daemon

@@ -10,6 +10,7 @@
 #include "access.h"
 #include "command_line.h"
 #include "directory.h"
+#include "docker.h"
 #include "documents.h"
 #include "event_feed.h"
 #include "ipvlanx/control/controller.h"
@@ -114,7 +115,9 @@ Result<void> run(const CommandLine& words, const Settings& settings) {
   if (!listener) return std::unexpected(listener.error());
   if (!readers)
     log_warning(fmt::format("there is no group '{}': '{}' is root's alone", kReaders, listener->path()));
-  Routes routes{controller, access, [&reloader] { return reload(reloader); }};
+  Docker docker{controller, settings.state_dir + "/docker.json"};
+  if (auto known = docker.start(); !known) log_error(known.error().message);
+  Routes routes{controller, access, docker, [&reloader] { return reload(reloader); }};
   Loop loop{*listener,
             *monitor,
             controller,

@@ -51,6 +51,20 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/apply", apply_document},
     {"POST", "/v1/reload", reload_settings},
     {"GET", "/v1/events", follow_events, kEventStart},
+    {"POST", "/Plugin.Activate", docker_activate},
+    {"POST", "/NetworkDriver.GetCapabilities", docker_get_capabilities},
+    {"POST", "/NetworkDriver.GwAllocCheck", docker_check_gateways},
+    {"POST", "/NetworkDriver.CreateNetwork", docker_create_network},
+    {"POST", "/NetworkDriver.DeleteNetwork", docker_delete_network},
+    {"POST", "/NetworkDriver.CreateEndpoint", docker_create_endpoint},
+    {"POST", "/NetworkDriver.DeleteEndpoint", docker_delete_endpoint},
+    {"POST", "/NetworkDriver.EndpointOperInfo", docker_describe_endpoint},
+    {"POST", "/NetworkDriver.Join", docker_join},
+    {"POST", "/NetworkDriver.Leave", docker_leave},
+    {"POST", "/NetworkDriver.ProgramExternalConnectivity", docker_take_note},
+    {"POST", "/NetworkDriver.RevokeExternalConnectivity", docker_take_note},
+    {"POST", "/NetworkDriver.DiscoverNew", docker_take_note},
+    {"POST", "/NetworkDriver.DiscoverDelete", docker_take_note},
 };
 
 // What the path has where the pattern says {…}, or nothing where it does not match.
@@ -142,7 +156,8 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
 
     std::shared_lock<std::shared_mutex> reading;
     if (!changes_something(request)) reading = controller_.reading();
-    const Call this_call{controller_, reload_, times_, std::move(*arguments), target->query, request.body};
+    const Call this_call{controller_,           reload_,       times_,      docker_,
+                         std::move(*arguments), target->query, request.body};
     if (request.method != "POST" || request.idempotency_key.empty()) return call(route, this_call);
 
     auto past = idempotency_.find(request, now);

@@ -27,8 +27,8 @@ std::vector<RouteRow> all_routes();
 // it, one after the other; those that do not in any thread.
 class Routes {
  public:
-  Routes(Controller& controller, const Access& access, Reload reload)
-      : controller_(controller), access_(access), reload_(std::move(reload)) {}
+  Routes(Controller& controller, const Access& access, Docker& docker, Reload reload)
+      : controller_(controller), access_(access), docker_(docker), reload_(std::move(reload)) {}
 
   static bool changes_something(const Request& request);
   // Always a reply: an error is a problem document.
@@ -37,6 +37,7 @@ class Routes {
  private:
   Controller& controller_;
   const Access& access_;
+  Docker& docker_;
   Reload reload_;
   RequestTimes times_;
   Idempotency idempotency_;

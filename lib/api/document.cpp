@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipvlanx/api/document.h"
 
-#include "json_object.h"
+#include "ipvlanx/api/json_object.h"
 #include "request_fields.h"
 
 namespace ipvlanx::api {

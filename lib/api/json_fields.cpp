@@ -6,8 +6,8 @@
 #include <set>
 #include <vector>
 
+#include "ipvlanx/api/json_object.h"
 #include "ipvlanx/model/state.h"
-#include "json_object.h"
 
 namespace ipvlanx::api {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "json_object.h"
+#include "ipvlanx/api/json_object.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,7 +8,7 @@
 
 namespace ipvlanx::api {
 
-JsonObject::JsonObject(std::string_view text) {
+JsonObject::JsonObject(std::string_view text, Reading reading) : reading_(reading) {
   auto document = parse_object(text);
   if (document) {
     document_ = std::move(*document);
@@ -17,7 +17,7 @@ JsonObject::JsonObject(std::string_view text) {
   }
 }
 
-JsonObject::JsonObject(Field field) : prefix_(field.path + ".") {
+JsonObject::JsonObject(Field field, Reading reading) : prefix_(field.path + "."), reading_(reading) {
   if (field.value.is_object()) {
     document_ = field.value;
   } else {
@@ -29,7 +29,8 @@ const nlohmann::json* JsonObject::find(std::string_view key, Presence presence) 
   if (error_) return nullptr;
   known_.emplace(key);
   const auto found = document_.find(key);
-  if (found != document_.end() && (presence != Presence::nullable || !found->is_null())) return &*found;
+  const bool null_is_none = presence == Presence::nullable || reading_ == Reading::lenient;
+  if (found != document_.end() && !(null_is_none && found->is_null())) return &*found;
   if (presence == Presence::required) {
     const std::string path = prefix_ + std::string{key};
     error_ = Error{Errc::missing_field, fmt::format("'{}' is missing", path), path};
@@ -39,6 +40,7 @@ const nlohmann::json* JsonObject::find(std::string_view key, Presence presence) 
 
 Result<void> JsonObject::finish() const {
   if (error_) return std::unexpected(*error_);
+  if (reading_ == Reading::lenient) return {};
   for (const auto& [key, value] : document_.items()) {
     if (!known_.contains(key)) {
       const std::string path = prefix_ + key;

@@ -2,8 +2,8 @@
 // Fields that more than one request has.
 #pragma once
 
+#include "ipvlanx/api/json_object.h"
 #include "ipvlanx/api/requests.h"
-#include "json_object.h"
 
 namespace ipvlanx::api {
 

@@ -205,6 +205,7 @@ api::Document save(Controller& controller) {
   api::Document document;
   for (const auto& [master, port] : state.ports()) document.ports.push_back({port.name, options_of(port)});
   for (const auto& [id, slave] : state.slaves()) {
+    if (!slave.owner.empty()) continue;
     const auto& netns = netnses.of(slave);
     if (slave.ends.container_end.netns && !netns) continue;
     document.slaves.push_back({.master = state.port(slave.master)->name,

@@ -52,7 +52,7 @@ Controller::~Controller() = default;
 
 // -------------------------------------------------------------------- requests
 
-Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
+Result<AddSlave> Controller::command_of(const api::NewSlave& request) {
   auto master = links_.master(request.master);
   // Rule 52: on a slave means beside it, on its master.
   if (const Slave* sibling = master ? state_.slave_at({std::nullopt, master->ifindex}) : nullptr) {
@@ -65,16 +65,31 @@ Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
     if (!found) return std::unexpected(found.error());
     netns = *found;
   }
-  auto id = run(AddSlave{.master = *std::move(master),
-                         .name = request.name,
-                         .netns = netns,
-                         .mode = request.mode,
-                         .flag = request.flag,
-                         .mtu = request.mtu,
-                         .via = request.via.value_or(Via::veth),
-                         .addr_policy = request.addr_policy,
-                         .max_addresses = request.max_addresses,
-                         .addresses = request.addresses});
+  return AddSlave{.master = *std::move(master),
+                  .name = request.name,
+                  .netns = netns,
+                  .mode = request.mode,
+                  .flag = request.flag,
+                  .mtu = request.mtu,
+                  .via = request.via.value_or(Via::veth),
+                  .addr_policy = request.addr_policy,
+                  .max_addresses = request.max_addresses,
+                  .addresses = request.addresses,
+                  .owner = request.owner};
+}
+
+Result<void> Controller::may_add_slave(const api::NewSlave& request) {
+  const auto command = command_of(request);
+  if (!command) return std::unexpected(command.error());
+  const auto plan = ipvlanx::plan(state_, *command);
+  if (!plan) return std::unexpected(plan.error());
+  return {};
+}
+
+Result<SlaveId> Controller::add_slave(const api::NewSlave& request) {
+  const auto command = command_of(request);
+  if (!command) return std::unexpected(command.error());
+  auto id = run(*command);
   if (!id && id.error().code == Errc::name_in_use) return std::unexpected(std::move(id.error()).at("name"));
   return id;
 }

@@ -18,7 +18,9 @@ Result<void> forget(const std::string& state_dir) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator{state_dir, error}) {
     const std::string name = entry.path().filename();
-    if (name.starts_with("state.") || name.starts_with("host-settings")) fs::remove(entry.path(), error);
+    const bool ours =
+        name.starts_with("state.") || name.starts_with("host-settings") || name.starts_with("docker.json");
+    if (ours) fs::remove(entry.path(), error);
     if (error) return kernel_error(entry.path().string(), error.value());
   }
   fs::remove(state_dir, error);

@@ -77,6 +77,7 @@ Slave known_slave(const SavedSlave& saved, IfIndex host_end, const SlaveLink& li
           .via = saved.via,
           .addr_policy = saved.addr_policy,
           .max_addresses = saved.max_addresses,
+          .owner = saved.owner,
           .addresses = known_addresses(saved, link, tables),
           .silent = link.silent};
 }

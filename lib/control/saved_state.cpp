@@ -63,6 +63,7 @@ json to_json(const SavedSlave& slave) {
   if (!slave.place.in_host) {
     object["netns"] = slave.place.netns.empty() ? json(nullptr) : json(encoded(slave.place.netns));
   }
+  if (!slave.owner.empty()) object["owner"] = slave.owner;
   if (!slave.held.empty()) object["held"] = to_json(slave.held);
   return object;
 }
@@ -172,6 +173,7 @@ SavedSlave slave_from(const json& slave) {
   if (const auto netns = slave.find("netns"); netns != slave.end()) {
     saved.place = {.in_host = false, .netns = netns->is_null() ? "" : decoded(netns->get<std::string>())};
   }
+  if (slave.contains("owner")) saved.owner = text_at(slave, "owner");
   if (const auto held = slave.find("held"); held != slave.end()) saved.held = prefixes(*held);
   return saved;
 }
@@ -310,7 +312,8 @@ SavedSlave saved(const Slave& slave, SavedPlace place) {
                    .slot = slave.slot,
                    .via = slave.via,
                    .addr_policy = slave.addr_policy,
-                   .max_addresses = slave.max_addresses};
+                   .max_addresses = slave.max_addresses,
+                   .owner = slave.owner};
   for (const Address& address : slave.addresses) {
     if (address.origin == Origin::api) {
       saved.addresses.push_back(address.prefix);

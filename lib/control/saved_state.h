@@ -13,8 +13,8 @@
 //    "waiting": [{"port": {…}, "slaves": [{…}]}]}
 //
 // A slave's `netns` is missing where it is in the host's namespace, and null where its
-// namespace has no name that could be known after a reboot. `waiting`: slaves that could not
-// be made again, and their ports.
+// namespace has no name that could be known after a reboot; `owner` where it has none.
+// `waiting`: slaves that could not be made again, and their ports.
 #pragma once
 
 #include <map>
@@ -61,6 +61,7 @@ struct SavedSlave {
   Via via{};
   AddrPolicy addr_policy{};
   std::uint32_t max_addresses = 0;
+  std::string owner = {};
   std::vector<Prefix> addresses = {};  // that the API gave
   // Learnt ones of a slave with policy static: after a refused state file (restore.h) its
   // rows are all that is known.

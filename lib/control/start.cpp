@@ -230,6 +230,7 @@ Result<void> Controller::return_slave(const SavedSlave& slave, MasterLink master
                                              .addr_policy = slave.addr_policy,
                                              .max_addresses = slave.max_addresses,
                                              .addresses = slave.addresses,
+                                             .owner = slave.owner,
                                              .id = slave.id,
                                              .up = slave.up});
   if (!plan) return std::unexpected(plan.error());

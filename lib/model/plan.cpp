@@ -406,11 +406,12 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
               .name = command.name,
               .mac = link.mac,
               .mtu = mtu,
-              .up = command.up.value_or(!command.addresses.empty()),
+              .up = command.up.value_or(command.owner.empty() && !command.addresses.empty()),
               .slot = state.free_slot(link.ifindex),
               .via = command.via,
               .addr_policy = command.addr_policy.value_or(state.defaults().addr_policy),
-              .max_addresses = command.max_addresses.value_or(state.defaults().max_addresses)};
+              .max_addresses = command.max_addresses.value_or(state.defaults().max_addresses),
+              .owner = command.owner};
 
   std::vector<Step> links{step::CreateLinks{*id, command.name, command.netns, link.mac, mtu, is_routed(port),
                                             port.carrier, command.via}};
@@ -425,7 +426,7 @@ Result<Plan> plan_one(const State& state, const AddSlave& command) {
       return std::unexpected(std::move(may.error()).at(field));
     }
     slave.addresses.push_back({prefix, Origin::api});
-    links.emplace_back(step::AssignAddress{*id, {}, prefix});
+    if (slave.owner.empty()) links.emplace_back(step::AssignAddress{*id, {}, prefix});
   }
   if (slave.up) links.emplace_back(step::SetUp{*id, {}, true});
   Plan plan = turn(state, *id, {port_before, nullptr}, {&port, &slave}, std::move(links));
@@ -519,8 +520,11 @@ Result<Plan> plan_one(const State& state, const AddAddress& command) {
     return std::unexpected(std::move(may.error()).at("address"));
   }
   after.addresses.push_back({command.prefix, Origin::api});
-  return change(state, before, after,
-                {step::AssignAddress{before.id, before.ends.container_end, command.prefix}});
+  std::vector<Step> links;
+  if (before.owner.empty()) {
+    links.emplace_back(step::AssignAddress{before.id, before.ends.container_end, command.prefix});
+  }
+  return change(state, before, after, std::move(links));
 }
 
 Result<Plan> plan_one(const State& state, const DeleteAddress& command) {
@@ -777,7 +781,7 @@ Result<Plan> plan_one(const State& state, const Observe& command) {
   if (moved || shared_link_local) {
     plan.attempts.emplace_back(step::SeparateLinkLocals{before.id, link.place, link.mac});
   }
-  if (moved) {
+  if (moved && before.owner.empty()) {
     // The kernel took all addresses away: those of the API come back.
     std::set<IpAddress> present;
     for (const Prefix& prefix : seen) present.insert(prefix.address);

@@ -422,7 +422,74 @@ PREFIXES = [
        "too-many-addresses", "addresses[64]"),
 ]  # fmt: skip
 
+# ------------------------------------------------------------------------------- Docker's engine
+# What its user may not do is no error of HTTP: test_docker.py.
+
+NETWORK: dict[str, Any] = {
+    "NetworkID": "c0ffee", "Options": {"com.docker.network.generic": {"parent": "m0", "ipvlan_mode": "l2"}},
+}  # fmt: skip
+ENDPOINT: dict[str, Any] = {"NetworkID": "c0ffee", "EndpointID": "e0d1", "Interface": {"Address": "10.0.0.30/24"}}
+IGNORANT = ("ProgramExternalConnectivity", "RevokeExternalConnectivity", "DiscoverNew", "DiscoverDelete")
+BODIES_OF_DOCKER: dict[str, dict[str, Any]] = {
+    "CreateNetwork": NETWORK,
+    "GwAllocCheck": {"Options": NETWORK["Options"]},
+    "DeleteNetwork": {"NetworkID": "c0ffee"},
+    "CreateEndpoint": ENDPOINT,
+    **{method: ENDPOINT for method in ("DeleteEndpoint", "EndpointOperInfo", "Join", "Leave")},
+}
+
+
+def docker() -> Iterator[Case]:
+    def ask(method: str, body: Any, code: str, field: str | None = None) -> Case:
+        return to("POST", f"/NetworkDriver.{method}", body, 400, code, field)
+
+    for method in (*BODIES_OF_DOCKER, *IGNORANT, "GetCapabilities"):
+        path = f"/NetworkDriver.{method}"
+        yield to("GET", path, None, 405, "method-not-allowed")
+        yield to("POST", f"{path}?colour=red", None, 400, "unknown-field", "colour")
+        for body, code in ((b"{", "bad-json"), (b"x", "bad-json"), (b"[]", "wrong-type"), (b"null", "wrong-type"),
+                           (b'{"a":' * 33 + b"1" + b"}" * 33, "bad-json"), (b'{"a": "\xff"}', "bad-json")):  # fmt: skip
+            yield ask(method, body, code)
+        yield ask(method, b'{"NetworkID": "a", "NetworkID": "b"}', "bad-json", "NetworkID")
+    for method, right in BODIES_OF_DOCKER.items():
+        yield ask(method, None, "bad-json")
+        for key in ("NetworkID", "EndpointID"):
+            if key not in right:
+                continue
+            yield ask(method, {k: v for k, v in right.items() if k != key}, "missing-field", key)
+            yield ask(method, right | {key: None}, "missing-field", key)
+            for value in (True, 7, 1.5, [], {}, "", "a/b", "../x", "a b", "a.b", "a\0", ESCAPES, "\u00e4", "x" * 129):
+                yield ask(method, right | {key: value}, "wrong-type", key)
+    for method in ("CreateNetwork", "GwAllocCheck"):
+        right, generic = BODIES_OF_DOCKER[method], "com.docker.network.generic"
+        for value in (True, 7, "x", []):
+            yield ask(method, right | {"Options": value}, "wrong-type", "Options")
+            yield ask(method, right | {"Options": {generic: value}}, "wrong-type", f"Options.{generic}")
+        for value in (None, True, 7, [], {}):
+            body = right | {"Options": {generic: {"parent": value}}}
+            yield ask(method, body, "wrong-type", f"Options.{generic}.parent")
+        for value in (7, "yes", []):
+            options = {**right["Options"], "com.docker.network.internal": value}
+            yield ask(method, right | {"Options": options}, "wrong-type", "Options.com.docker.network.internal")
+    for key in ("IPv4Data", "IPv6Data"):
+        for value in (True, 7, "x", {}):
+            yield ask("CreateNetwork", NETWORK | {key: value}, "wrong-type", key)
+            if value != {}:
+                yield ask("CreateNetwork", NETWORK | {key: [{}, value]}, "wrong-type", f"{key}[1]")
+        for text in ("x", "/", "10.0.0.1/33", "10.0.0.1/24/24", "0.0.0.0/0", "fd00::1/129"):
+            yield ask("CreateNetwork", NETWORK | {key: [{"Gateway": text}]}, "bad-prefix", f"{key}[0].Gateway")
+        yield ask("CreateNetwork", NETWORK | {key: [{"Gateway": 7}]}, "wrong-type", f"{key}[0].Gateway")
+    for value in (True, 7, "x", []):
+        yield ask("CreateEndpoint", ENDPOINT | {"Interface": value}, "wrong-type", "Interface")
+    for key in ("Address", "AddressIPv6", "MacAddress"):
+        for value in (True, 7, [], {}):
+            yield ask("CreateEndpoint", ENDPOINT | {"Interface": {key: value}}, "wrong-type", f"Interface.{key}")
+    for key in ("Address", "AddressIPv6"):
+        for text in ("x", "/", "10.0.0.1/33", "10.0.0/24", "::/0", "224.0.0.1/4", "10.0.0.1 /24", "fd00::1/129"):
+            yield ask("CreateEndpoint", ENDPOINT | {"Interface": {key: text}}, "bad-prefix", f"Interface.{key}")
+
+
 CASES = [
     *NOT_HTTP, *NOWHERE, *METHODS, *QUERIES, *IDS, *NOT_JSON, *wrong_types(), *unknown_fields(), *MISSING,
-    *NUMBERS, *WORDS, *NAMES, *NETNS, *PREFIXES,
+    *NUMBERS, *WORDS, *NAMES, *NETNS, *PREFIXES, *docker(),
 ]  # fmt: skip

@@ -55,7 +55,6 @@ class World {
   FakeDatapath datapath;
   Controller controller{links, datapath, folder() / "state.json", "boot"};
 
- private:
   // In memory, and of this process: it is made anew for each input. Never destroyed, as it is
   // removed at the very end.
   static const std::filesystem::path& folder() {

@@ -2,6 +2,7 @@
 // What a client sends, from its first byte to the reply.
 #include "http.h"
 
+#include "docker.h"
 #include "fuzz.h"
 #include "ipvlanx/api/problem.h"
 #include "routes.h"
@@ -13,7 +14,8 @@ using nlohmann::json;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   World world;
   const daemon::Access access;
-  daemon::Routes routes{world.controller, access, [] { return SettingsChange{}; }};
+  daemon::Docker docker{world.controller, (world.folder() / "docker.json").string()};
+  daemon::Routes routes{world.controller, access, docker, [] { return SettingsChange{}; }};
   boost::asio::const_buffer rest{data, size};
   while (rest.size() > 0) {
     daemon::HttpParser parser;

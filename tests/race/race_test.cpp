@@ -11,6 +11,7 @@
 
 #include "../fakes/fake_datapath.h"
 #include "../fakes/fake_links.h"
+#include "docker.h"
 #include "event_feed.h"
 #include "routes.h"
 #include "worker.h"
@@ -37,7 +38,9 @@ Request request(const std::string& method, const std::string& target) {
 
 class Race {
  public:
-  explicit Race(const std::string& folder) : controller_{links_, datapath_, folder + "/state.json", "boot"} {
+  explicit Race(const std::string& folder)
+      : controller_{links_, datapath_, folder + "/state.json", "boot"},
+        docker_{controller_, folder + "/docker.json"} {
     links_.masters.emplace("m0", MasterLink{.ifindex = IfIndex{2},
                                             .name = *IfName::parse("m0"),
                                             .mac = {{2, 0, 0, 0, 0, 1}},
@@ -132,7 +135,8 @@ class Race {
   FakeDatapath datapath_;
   Controller controller_;
   const Access access_;
-  Routes routes_{controller_, access_, [] { return SettingsChange{}; }};
+  Docker docker_;
+  Routes routes_{controller_, access_, docker_, [] { return SettingsChange{}; }};
   EventFeed feed_;
   bool over_ = false;
   asio::io_context loop_{1};

@@ -376,6 +376,32 @@ TEST_CASE("a slave that moves is steered to where it is, and gets its API addres
   CHECK(std::get<step::AssignAddress>(plan.attempts[1]).prefix == prefix("10.0.0.5/24"));
 }
 
+TEST_CASE("the interface of a slave with an owner is configured by the owner alone") {
+  AddSlave add = add_l2("web0", {prefix("10.0.0.5/24")});
+  add.owner = "somebody";
+  const Plan added = must_plan({}, add);
+  CHECK(steps_of<step::AssignAddress>(added).empty());
+  CHECK(steps_of<step::SetUp>(added).empty());
+  CHECK(steps_of<step::Write<AddressRow>>(added).empty());  // it is down
+  State state = done({}, added);
+  const Slave before = *state.slave(kWeb);
+  CHECK(before.owner == "somebody");
+  CHECK(before.find(ip("10.0.0.5"))->origin == Origin::api);
+  check_refused(state, add_l2("other", {prefix("10.0.0.5/24")}), Errc::address_in_use, "addresses[0]");
+
+  const Plan more = must_plan(state, AddAddress{kWeb, prefix("10.0.0.6/24"), {}});
+  CHECK(steps_of<step::AssignAddress>(more).empty());
+
+  SlaveLink link = seen(before);
+  link.place = {Nsid{9}, IfIndex{55}};
+  link.up = true;
+  link.addresses.clear();
+  const Plan moved = must_plan(state, Observe{kWeb, link, {}});
+  CHECK(steps_of<step::Write<AddressRow>>(moved).size() == 1);
+  for (const Step& attempt : moved.attempts)
+    CHECK_FALSE(std::holds_alternative<step::AssignAddress>(attempt));
+}
+
 TEST_CASE("a slave whose interface is gone is dropped") {
   const State state = with({add_l2("web0", {prefix("10.0.0.5/24")})});
   const Plan plan = must_plan(state, Observe{.id = kWeb});

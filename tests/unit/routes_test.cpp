@@ -9,6 +9,7 @@
 #include "../catch.h"
 #include "../fakes/fake_datapath.h"
 #include "../fakes/fake_links.h"
+#include "docker.h"
 #include "event_feed.h"
 #include "target.h"
 #include "world.h"
@@ -84,7 +85,8 @@ class Given {
   FakeDatapath datapath_;
   Controller controller_{links_, datapath_, state_path_};
   const Access access_{.writers = kWriters};
-  Routes routes_{controller_, access_, [this] {
+  Docker docker_{controller_, state_path_ + ".docker"};
+  Routes routes_{controller_, access_, docker_, [this] {
                    ++reloads;
                    return reloaded;
                  }};

@@ -90,6 +90,7 @@ TEST_CASE("state file: what is written is read") {
   odd.held = {prefix("10.0.0.9/32")};
   SavedSlave here = slave(3);
   here.place = {};
+  here.owner = "docker/c0ffee/e0d1";
   SavedSlave nameless = slave(4);
   nameless.place.netns.clear();
   REQUIRE(given.file.commit({odd}));

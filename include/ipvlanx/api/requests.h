@@ -26,6 +26,7 @@ struct NewSlave {
   std::optional<AddrPolicy> addr_policy = {};
   std::optional<std::uint32_t> max_addresses = {};
   std::vector<Prefix> addresses = {};
+  std::string owner = {};  // as Slave's; no field of the request
 };
 
 // PATCH /v1/slaves/{id}: what is not given stays as it is.

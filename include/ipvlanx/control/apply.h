@@ -10,7 +10,7 @@
 namespace ipvlanx {
 
 // All ports and slaves as they are wanted, without what was learnt. A slave in a namespace
-// without a name is left out: nobody could find it again.
+// without a name is left out: nobody could find it again; and one with an owner, who makes its own.
 api::Document save(Controller& controller);
 
 struct Applied {

@@ -44,6 +44,8 @@ class Controller {
   Result<void> start();
 
   Result<SlaveId> add_slave(const api::NewSlave& request);
+  // Whether the rules let it be made now; nothing is.
+  Result<void> may_add_slave(const api::NewSlave& request);
   Result<void> change_slave(SlaveId id, const api::SlaveChange& request);
   Result<void> delete_slave(SlaveId id);
   Result<void> change_port(const IfName& master, const api::PortChange& request);
@@ -82,6 +84,7 @@ class Controller {
   EventLog& events() { return events_; }
 
  private:
+  Result<AddSlave> command_of(const api::NewSlave& request);
   Result<SlaveId> run(const Command& command);
   Result<void> carry_out(Plan& plan);
   Result<void> remember(const Plan& plan);

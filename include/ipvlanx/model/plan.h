@@ -59,7 +59,10 @@ struct AddSlave {
   Via via = Via::veth;
   std::optional<AddrPolicy> addr_policy = {};
   std::optional<std::uint32_t> max_addresses = {};
-  std::vector<Prefix> addresses = {};  // where there are any, the slave is brought up
+  // Where there are any, they are put on the interface and it is brought up; not so where it has
+  // an owner.
+  std::vector<Prefix> addresses = {};
+  std::string owner = {};
   // Of a slave that returns after a reboot: as it was.
   std::optional<SlaveId> id = {};
   std::optional<bool> up = {};

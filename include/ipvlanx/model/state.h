@@ -52,6 +52,9 @@ struct Slave {
   Via via = Via::veth;
   AddrPolicy addr_policy = AddrPolicy::learn;
   std::uint32_t max_addresses = kDefaultMaxAddresses;
+  // Who else looks after the interface, such as Docker's engine: puts the API's addresses on it
+  // and sets it up, wherever it is. Empty: nobody, so the daemon does.
+  std::string owner = {};
   AddressList addresses = {};
   // Of them: steered to it, but not announced. Whether it may use them is not known yet
   // (duplicate address detection), or they are the other side's of a point-to-point address.

@@ -37,13 +37,17 @@ template <class T>
 Result<T> read_field(Field field);
 Result<std::uint32_t> read_number(Field field, Range range);
 
+// Of those who speak a protocol that grows: keys that nobody reads are passed over, and null
+// means the same as no such key.
+enum class Reading { strict, lenient };
+
 // Remembers the first error and then reads nothing more, so that only finish()
 // has to be asked. Between the two, an absent value is just not there.
 class JsonObject {
  public:
-  explicit JsonObject(std::string_view text);
+  explicit JsonObject(std::string_view text, Reading reading = Reading::strict);
   // An object within a document: what is wrong in it is told with this path before it.
-  explicit JsonObject(Field field);
+  explicit JsonObject(Field field, Reading reading = Reading::strict);
 
   template <class T>
   std::optional<T> required(std::string_view key) {
@@ -64,17 +68,21 @@ class JsonObject {
   std::optional<T> optional_or_null(std::string_view key) {
     return take(key, Presence::nullable, read_field<T>);
   }
-  // An array of objects, read one by one; each reader gives nothing where it fails.
+  // An object, read by a reader that gives nothing where it fails.
+  template <class T>
+  std::optional<T> object(std::string_view key, std::optional<T> (*read)(JsonObject&)) {
+    return take(key, Presence::optional, [this, read](Field field) { return read_object(field, read); });
+  }
+  // An array of objects, read one by one.
   template <class T>
   std::vector<T> each(std::string_view key, std::optional<T> (*read)(JsonObject&)) {
-    const auto read_all = [read](Field field) -> Result<std::vector<T>> {
+    const auto read_all = [this, read](Field field) -> Result<std::vector<T>> {
       std::vector<T> all;
       if (!field.value.is_array()) return wrong_type(field, "an array");
       for (std::size_t i = 0; i < field.value.size(); ++i) {
         const std::string path = fmt::format("{}[{}]", field.path, i);
-        JsonObject in{Field{field.value[i], path}};
-        auto one = read(in);
-        if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+        auto one = read_object(Field{field.value[i], path}, read);
+        if (!one) return std::unexpected(std::move(one.error()));
         all.push_back(*std::move(one));
       }
       return all;
@@ -100,9 +108,18 @@ class JsonObject {
     return std::nullopt;
   }
 
+  template <class T>
+  Result<T> read_object(Field field, std::optional<T> (*read)(JsonObject&)) {
+    JsonObject in{field, reading_};
+    auto value = read(in);
+    if (auto done = in.finish(); !done) return std::unexpected(std::move(done.error()));
+    return *std::move(value);
+  }
+
   const nlohmann::json* find(std::string_view key, Presence presence);
 
   std::string prefix_;
+  Reading reading_;
   nlohmann::json document_;
   std::set<std::string, std::less<>> known_;
   std::optional<Error> error_;
