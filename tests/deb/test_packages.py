@@ -70,6 +70,8 @@ def test_installed_it_answers(packaged: Packaged) -> None:
     assert sh(f"readlink /proc/{packaged.daemon.pid}/exe").strip() == "/usr/sbin/ipvlanxd"
     dpkg(f"--install {package('ipvlanx')}")  # once more is no harm
     assert packaged.daemon.get("/v1/slaves") == []
+    # Where Docker's engine looks.
+    assert Path("/usr/lib/docker/plugins/ipvlanx.spec").read_text() == f"unix://{API}\n"
 
 
 def test_programs_are_hardened(packaged: Packaged) -> None:

@@ -30,7 +30,7 @@ def folder(net: Topology) -> Path:
 
 
 def state_paths(net: Topology) -> list[str]:
-    names = ("state.json", "state.json.new", "state.journal")
+    names = ("state.json", "state.json.new", "state.journal", "docker.json", "docker.json.new")
     return [str(folder(net)), *(str(folder(net) / name) for name in names)]
 
 
@@ -134,6 +134,33 @@ def test_killed_at_each_call_of_a_change(one: Topology, request_: tuple, call: s
     # It is no half-made thing that stands in the way.
     status = one.daemon.api(*request_).status
     assert status in (200, 201, 204) or is_done(request_, after), status
+
+
+# Where the file of Docker's networks is half written or about to be the one, and before the engine
+# is told.
+@pytest.mark.parametrize(
+    "method, call", [("CreateNetwork", "write"), ("DeleteNetwork", "rename"), ("CreateNetwork", "sendmsg")]
+)
+def test_killed_at_each_call_of_a_network(net: Topology, method: str, call: str) -> None:
+    def ask(method: str, **body: object) -> dict:
+        return net.daemon.api("POST", f"/NetworkDriver.{method}", {"NetworkID": "c0ffee", **body}).body
+
+    options = {"com.docker.network.generic": {"parent": "m0"}}
+    body = {"Options": options} if method == "CreateNetwork" else {}
+    if method == "DeleteNetwork":
+        assert ask("CreateNetwork", Options=options) == {}
+    where = [] if call == "sendmsg" else only_state(net)
+    with strace(net, *where, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when=1"):
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(method, **body)
+    if net.daemon.running:
+        net.daemon.kill()
+    net.daemon.start()
+    assert not list(folder(net).glob("*.refused*"))
+    # Whichever it is, the engine may ask again.
+    assert ask(method, **body) == {}
+    endpoint = {"EndpointID": "e0d1", "Interface": {"Address": "10.0.0.30/24"}}
+    assert ("Err" in ask("CreateEndpoint", **endpoint)) == (method == "DeleteNetwork")
 
 
 def started_under_strace(net: Topology, *options: str) -> bool:

@@ -58,6 +58,9 @@ def test_purge_leaves_nothing_behind(idle: Topology, mode: str) -> None:
         words = f"netns {space.name} addr 10.0.0.{10 + n}/24 addr fd00::{10 + n}/64"
         daemon.cli(f"link add link m0 name ipvl0 mode {mode} {words}")
     assert what_is_there(net.host) != before
+    options = {"com.docker.network.generic": {"parent": "m0", "ipvlan_mode": mode}}
+    network = {"NetworkID": "c0ffee", "Options": options}
+    assert daemon.api("POST", "/NetworkDriver.CreateNetwork", network).body == {}
 
     status, said = purge(net)
     assert status == 2 and "another ipvlanxd uses it" in said

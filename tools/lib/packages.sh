@@ -32,6 +32,7 @@ ipvlanx_test_packages=(
   systemd systemd-container udev
   curl dpkg-dev init-system-helpers lintian
   "${ipvlanx_dpdk_packages[@]}"
+  busybox-static docker.io
 )
 
 # To run tests under another kernel, by tests/vm/run.
