@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -50,7 +51,7 @@ class FakeLinks final : public Links {
       return found->second;
     });
   }
-  int names_looked_up = 0;
+  std::atomic<int> names_looked_up = 0;
   std::optional<std::string> netns_name(Nsid netns) override {
     ++names_looked_up;
     for (const auto& [name, known] : namespaces) {
