@@ -6,11 +6,14 @@
 #define IPVLANX_COUNT_BPF_H
 
 #include "maps.bpf.h"
+#include "trace.bpf.h"
 
 static __always_inline struct ipvx_stats *stats_of(__u32 slave)
 {
 	struct ipvx_stats_key key = { .slave = slave };
 
+	if (tracing)
+		return NULL;
 	return bpf_map_lookup_elem(&ipvx_stats, &key);
 }
 
@@ -51,6 +54,8 @@ static __always_inline void count_reason(__u32 slave, enum ipvx_drop reason)
 	struct ipvx_drop_count first = { .packets = 1 };
 	struct ipvx_drop_count *drops;
 
+	if (tracing)
+		return;
 	drops = bpf_map_lookup_elem(&ipvx_drops, &key);
 	if (drops)
 		drops->packets++;
@@ -81,6 +86,8 @@ static __always_inline void count_passed(__u32 master, __u32 bytes)
 	struct ipvx_passed_key key = { .master = master };
 	struct ipvx_passed *passed;
 
+	if (tracing)
+		return;
 	passed = bpf_map_lookup_elem(&ipvx_passed, &key);
 	if (!passed)
 		return;

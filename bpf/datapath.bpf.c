@@ -83,7 +83,7 @@ int ipvx_master_rx(struct __sk_buff *skb)
 	if (!addr)
 		return keep_for_host(skb);
 	if (addr->mode == IPVX_L3S)
-		return through_stack_to_slave(skb, c);
+		return through_stack_to_slave(skb, c, addr->slave);
 	return to_slave(skb, addr);
 }
 

@@ -28,9 +28,11 @@ static __always_inline int to_slave(struct __sk_buff *skb,
 {
 	count_rx(addr->slave, skb->len, UNICAST);
 	if (addr->way == IPVX_BY_PEER)
-		return bpf_redirect_peer(addr->host_end, 0);
+		return decided(IPVX_FATE_SLAVE, addr->slave,
+			       bpf_redirect_peer(addr->host_end, 0));
 	skb->tc_index = STEERED;
-	return bpf_redirect(addr->host_end, 0);
+	return decided(IPVX_FATE_SLAVE, addr->slave,
+		       bpf_redirect(addr->host_end, 0));
 }
 
 /* From a slave to another one of its port. */
@@ -46,7 +48,7 @@ static __always_inline int to_sibling(struct __sk_buff *skb,
 static __always_inline int keep_for_host(struct __sk_buff *skb)
 {
 	count_passed(skb->ifindex, skb->len);
-	return VERDICT_NEXT;
+	return decided(IPVX_FATE_HOST, 0, VERDICT_NEXT);
 }
 
 /* In l3 and l3s, from a slave: the host routes it, and its netfilter sees it.
@@ -66,14 +68,14 @@ static __always_inline int through_stack(struct __sk_buff *skb, struct cursor c,
 	 */
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
-	return VERDICT_NEXT;
+	return decided(IPVX_FATE_ROUTED, 0, VERDICT_NEXT);
 }
 
 /* In l3s, from the wire: the same, towards a slave; ipvx_slave_rx has the rest.
  * A packet that forwarding would end is given what forwarding will take.
  */
 static __always_inline int through_stack_to_slave(struct __sk_buff *skb,
-						  struct cursor c)
+						  struct cursor c, __u32 slave)
 {
 	skb->tc_index = NO_NOTE;
 	/* In a broadcast frame, too: the stack would not forward it. */
@@ -84,7 +86,7 @@ static __always_inline int through_stack_to_slave(struct __sk_buff *skb,
 		add_life(skb, c);
 		skb->tc_index = LIFE_ADDED;
 	}
-	return VERDICT_NEXT;
+	return decided(IPVX_FATE_ROUTED, slave, VERDICT_NEXT);
 }
 
 /* From a slave: the host's stack gets it as if the wire had brought it. */
@@ -92,14 +94,15 @@ static __always_inline int to_host(struct __sk_buff *skb,
 				   const struct ipvx_slave *slave)
 {
 	count_tx(slave->slave, skb->len, UNICAST);
-	return bpf_redirect(slave->master, BPF_F_INGRESS);
+	return decided(IPVX_FATE_HOST, 0,
+		       bpf_redirect(slave->master, BPF_F_INGRESS));
 }
 
 static __always_inline int
 to_wire(struct __sk_buff *skb, const struct ipvx_slave *slave, enum cast cast)
 {
 	count_tx(slave->slave, skb->len, cast);
-	return bpf_redirect(slave->master, 0);
+	return decided(IPVX_FATE_WIRE, 0, bpf_redirect(slave->master, 0));
 }
 
 /* On its way from the host's stack into the slave. */
@@ -114,13 +117,13 @@ static __always_inline int hand_over(struct __sk_buff *skb,
 static __always_inline int drop_rx(__u32 slave, enum ipvx_drop reason)
 {
 	count_rx_drop(slave, reason);
-	return TC_ACT_SHOT;
+	return decided(IPVX_FATE_DROPPED, reason, TC_ACT_SHOT);
 }
 
 static __always_inline int drop_tx(__u32 slave, enum ipvx_drop reason)
 {
 	count_tx_drop(slave, reason);
-	return TC_ACT_SHOT;
+	return decided(IPVX_FATE_DROPPED, reason, TC_ACT_SHOT);
 }
 
 #endif

@@ -65,6 +65,10 @@ static long copy_to_member(__u32 i, struct batch *batch)
 	member = bpf_map_lookup_elem(&ipvx_members, &key);
 	if (!member || member->slave == batch->sender)
 		return 0;
+	if (tracing) {
+		trace_copy(batch->skb);
+		return 0;
+	}
 	slave = member->slave;
 	if (bpf_clone_redirect(batch->skb, member->host_end, 0))
 		count_rx_drop(slave, IPVX_DROP_CLONE_FAILED);
@@ -85,7 +89,7 @@ static __always_inline void copy_batch(struct __sk_buff *skb, __u32 master,
 		.bytes = skb->len,
 	};
 
-	bpf_loop(left < COPIES_PER_BATCH ? left : COPIES_PER_BATCH,
+	bpf_loop(left < COPIES_PER_BATCH || tracing ? left : COPIES_PER_BATCH,
 		 copy_to_member, &batch, 0);
 }
 
@@ -155,7 +159,7 @@ static __always_inline void copy_to_slaves(struct __sk_buff *skb, __u32 master,
 	struct ipvx_fanout *fanout;
 	__u32 place;
 
-	if (slots <= COPIES_PER_BATCH) {
+	if (slots <= COPIES_PER_BATCH || tracing) {
 		copy_batch(skb, master, sender, 0, slots);
 		return;
 	}

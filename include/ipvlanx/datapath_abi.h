@@ -80,6 +80,20 @@ enum ipvx_drop {
 	IPVX_DROP_REASONS      = 10,
 };
 
+/* What becomes of a packet at a hook: what the programs of trace.bpf.o return, with
+ * the slave's id, or the reason, in the lower half. Not in any map.
+ */
+enum ipvx_fate {
+	IPVX_FATE_SLAVE   = 1, /* goes into this slave */
+	IPVX_FATE_HOST    = 2, /* is the host's own */
+	IPVX_FATE_ROUTED  = 3, /* up the host's stack, to be routed; to this slave, or 0 */
+	IPVX_FATE_WIRE    = 4, /* leaves by the master */
+	IPVX_FATE_DROPPED = 5, /* for this enum ipvx_drop */
+};
+#define IPVX_FATE(fate, of) ((__u32)(fate) << 16 | (of))
+#define IPVX_FATE_OF(value) ((value) & 0xffff)
+#define IPVX_TRACED_COPIES  0 /* which skb->cb[] counts the slaves that get copies */
+
 /* Map ipvx_about: which ABI do these maps speak? One entry. */
 struct ipvx_about {
 	__u32 abi_version;

@@ -18,6 +18,7 @@
 #include "master_xdp.h"
 #include "pins.h"
 #include "sockets.h"
+#include "tracer.h"
 
 namespace ipvlanx {
 
@@ -196,6 +197,10 @@ class BpfDatapath final : public Datapath {
   XdpState xdp(IfIndex master) override { return xdp_.state(master); }
   Result<UniqueFd> socket_map(SlaveId slave) override { return sockets_.map(slave); }
 
+  Result<Fate> trace(Entrance entrance, IfIndex interface, std::span<const std::uint8_t> frame) override {
+    return tracer_.trace(entrance, interface, frame);
+  }
+
   Result<Tables> tables() override {
     Tables tables;
     fill(tables.ports, ports_);
@@ -291,6 +296,7 @@ class BpfDatapath final : public Datapath {
   Hooks hooks_;
   Sockets sockets_{pins_, bpf_map__fd(skeleton_->maps.ipvx_sockets)};
   MasterXdp xdp_{pins_};
+  Tracer tracer_{skeleton_->obj};
   BpfMap<ipvx_port_key, ipvx_port> ports_{skeleton_->maps.ipvx_ports};
   BpfMap<ipvx_slave_key, ipvx_slave> slaves_{skeleton_->maps.ipvx_slaves};
   BpfMap<ipvx_member_key, ipvx_member> members_{skeleton_->maps.ipvx_members};

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "ipvlanx/base/number.h"
+#include "words.h"
 
 namespace ipvlanx {
 
@@ -15,33 +16,12 @@ namespace {
 
 constexpr std::size_t kMaxIfName = 15;  // IFNAMSIZ - 1
 
-template <class E>
-struct Word {
-  std::string_view text;
-  E value;
-};
-
 constexpr Word<Mode> kModes[] = {{"l2", Mode::l2}, {"l3", Mode::l3}, {"l3s", Mode::l3s}};
 constexpr Word<Flag> kFlags[] = {{"bridge", Flag::bridge}, {"private", Flag::private_}, {"vepa", Flag::vepa}};
 constexpr Word<AddrPolicy> kPolicies[] = {{"learn", AddrPolicy::learn}, {"static", AddrPolicy::static_}};
 constexpr Word<Via> kVias[] = {{"veth", Via::veth}, {"afxdp", Via::afxdp}, {"afxdp-direct", Via::direct}};
 constexpr Word<Xdp> kXdps[] = {
     {"auto", Xdp::auto_}, {"native", Xdp::native}, {"generic", Xdp::generic}, {"off", Xdp::off}};
-
-template <class E, std::size_t N>
-std::string_view word_for(const Word<E> (&words)[N], E value) {
-  return std::ranges::find(words, value, &Word<E>::value)->text;
-}
-
-template <class E, std::size_t N>
-Result<E> value_of(const Word<E> (&words)[N], std::string_view what, std::string_view text) {
-  std::string expected;
-  for (const auto& word : words) {
-    if (word.text == text) return word.value;
-    expected += fmt::format("{}'{}'", expected.empty() ? "" : ", ", word.text);
-  }
-  return fail(Errc::unknown_word, fmt::format("{} '{}' is none of {}", what, text, expected));
-}
 
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');

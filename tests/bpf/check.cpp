@@ -143,6 +143,41 @@ void check_by_test_run(Given& given, const Entry& entry, const Frame& frame, con
   CHECK(listen(given, copies) == copies);
 }
 
+ipvlanx::Fate::Kind traced_as(Fate fate) {
+  using Kind = ipvlanx::Fate::Kind;
+  switch (fate) {
+    case Fate::to_slave:
+      return Kind::slave;
+    case Fate::to_wire:
+      return Kind::wire;
+    case Fate::through_stack:
+      return Kind::routed;
+    case Fate::dropped:
+      return Kind::dropped;
+    default:
+      return Kind::host;
+  }
+}
+
+// The same by words; and nothing happens, not even in the counters.
+void check_by_trace(Given& given, const Entry& entry, const Frame& frame, const Verdict& verdict) {
+  if (entry.to_slave() || frame.segment() != 0) return;  // a trace has neither
+  const Bytes in = frame.bytes(entry.to, entry.from);
+  INFO("by a trace at " << entry.program << ": " << hex(in));
+
+  const Counters before = given.counters();
+  const auto fate =
+      given.datapath().trace(entry.of_slave() ? Entrance::host_end : Entrance::master, entry.interface, in);
+  REQUIRE(fate);
+  CHECK(fate->kind == traced_as(verdict.fate));
+  CHECK(fate->reason == verdict.reason);
+  if (verdict.fate == Fate::to_slave) CHECK(fate->slave == given.id(verdict.slave));
+  CHECK(fate->copies == verdict.copies.size());
+  CHECK(hex(fate->frame) == hex(leaving(in, verdict)));
+  CHECK(difference(before, given.counters()).empty());
+  CHECK(listen(given, {}).empty());
+}
+
 void check_by_frame(Given& given, const Entry& entry, const Frame& frame, const Verdict& verdict) {
   const Bytes in = frame.bytes(entry.to, entry.from);
   const Bytes out = leaving(in, verdict);
@@ -268,6 +303,7 @@ void check(Given& given, const Entry& entry, const Frame& frame, const Verdict& 
            std::source_location row) {
   INFO("row of line " << row.line());
   check_by_test_run(given, entry, frame, verdict);
+  check_by_trace(given, entry, frame, verdict);
   check_by_frame(given, entry, frame, verdict);
 }
 
@@ -275,6 +311,7 @@ void check_run(Given& given, const Entry& entry, const Frame& frame, const Verdi
                std::source_location row) {
   INFO("row of line " << row.line());
   check_by_test_run(given, entry, frame, verdict);
+  check_by_trace(given, entry, frame, verdict);
 }
 
 void check_frame(Given& given, const Entry& entry, const Frame& frame, const Verdict& verdict,

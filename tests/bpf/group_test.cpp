@@ -171,3 +171,34 @@ TEST_CASE("the host's own multicast, looped back, passes") {
   CHECK(difference(before, given.counters()).count("web0.rx.dropped") == 0);
   CHECK(difference(before, given.counters()).count("web0.rx.packets") == 0);
 }
+
+TEST_CASE("a trace counts all copies, also those that a broadcast would get in later batches") {
+  constexpr unsigned kSlaves = 20;
+  Given given;
+  given.port("m0");
+  for (unsigned i = 0; i < kSlaves; ++i) given.slave("web" + std::to_string(i), {});
+  const Counters before = given.counters();
+  const auto copies = [&](Entrance entrance, const Entry& at) {
+    const Bytes frame = arp_request().to_mac(kBroadcast).bytes(at.to, at.from);
+    return given.datapath().trace(entrance, at.interface, frame).value().copies;
+  };
+  CHECK(copies(Entrance::master, given.wire("m0")) == kSlaves);
+  CHECK(copies(Entrance::host_end, given.from("web7")) == kSlaves - 1);
+  CHECK(difference(before, given.counters()).empty());
+  CHECK(listen(given, {}).empty());
+}
+
+TEST_CASE("a trace asks the maps as they are, and of an interface that is gone nothing") {
+  Given given;
+  given.port("m0").slave("web0", {"10.0.0.2"});
+  const Entry wire = given.wire("m0");
+  const Bytes frame = ipv4().to("10.0.0.2").bytes(wire.to, wire.from);
+  const auto kind = [&] {
+    return given.datapath().trace(Entrance::master, wire.interface, frame).value().kind;
+  };
+  CHECK(kind() == ipvlanx::Fate::Kind::slave);
+  need(given.datapath().erase(given.address_row("web0", "10.0.0.2")));
+  CHECK(kind() == ipvlanx::Fate::Kind::host);
+  CHECK(given.datapath().trace(Entrance::master, IfIndex{0x7ffffff0}, frame).error().code ==
+        Errc::kernel_refused);
+}

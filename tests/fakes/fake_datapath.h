@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <tuple>
 
 #include "fakes/faults.h"
 #include "ipvlanx/datapath/datapath.h"
@@ -50,6 +51,14 @@ class FakeDatapath final : public Datapath {
   }
   Result<std::set<SlaveId>> served() override { return sockets; }
   Result<UniqueFd> socket_map(SlaveId) override { return UniqueFd{}; }
+  // What a trace says, and what it was asked, last.
+  Fate fate;
+  std::tuple<Entrance, IfIndex> traced_at;
+  Result<Fate> trace(Entrance entrance, IfIndex interface, std::span<const std::uint8_t> frame) override {
+    traced_at = {entrance, interface};
+    fate.frame.assign(frame.begin(), frame.end());
+    return fate;
+  }
   Result<Tables> tables() override { return held; }
   AllStats counted;  // by nobody but a test
   Result<SlaveStats> stats(SlaveId slave) override { return counted.slaves[slave]; }

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +49,21 @@ struct XdpState {
   std::string why = {};
 };
 
+// Where a frame gets to the programs: from the wire at a master, or from a slave at its host end.
+enum class Entrance { master, host_end };
+
+// What would become of it.
+struct Fate {
+  // routed: up the host's stack, and from there wherever its routes and netfilter say.
+  enum class Kind { slave, host, routed, wire, dropped };
+
+  Kind kind{};
+  std::optional<SlaveId> slave = {};  // whom it reaches; routed: where to, if that is known
+  std::string reason = {};            // of dropped; a word of SlaveStats::drops
+  std::uint32_t copies = 0;           // how many slaves get one, besides
+  std::vector<std::uint8_t> frame;    // as it leaves the hook
+};
+
 // Used on one thread, but for stats(), all_stats() and xdp(), which another one may call meanwhile. write()
 // replaces a row of the same key; erase() of an absent row is a success. Errors: map_full, kernel_refused.
 class Datapath {
@@ -79,6 +96,10 @@ class Datapath {
   virtual Result<void> end_sockets(SlaveId slave) = 0;  // success where none are served
   virtual Result<std::set<SlaveId>> served() = 0;
   virtual Result<UniqueFd> socket_map(SlaveId slave) = 0;
+
+  // Asks the programs, on the maps as they are: nothing is sent, counted or changed. `frame`: a
+  // whole one, from its Ethernet header on.
+  virtual Result<Fate> trace(Entrance entrance, IfIndex interface, std::span<const std::uint8_t> frame) = 0;
 
   // What the maps hold, for a daemon that starts and finds them.
   virtual Result<Tables> tables() = 0;
