@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What would become of this packet? The daemon asks a second compilation of these
- * programs, trace.bpf.o, by test runs (lib/datapath/tracer.h). There nothing is
- * counted and nothing copied, and what a program returns is the packet's fate
- * instead of the verdict. In datapath.bpf.o nothing of it is left.
+/* What would become of this packet? The daemon asks a second compilation of
+ * these programs, trace.bpf.o, by test runs (lib/datapath/tracer.h). There
+ * nothing is counted and nothing copied, and what a program returns is the
+ * packet's fate instead of the verdict. In datapath.bpf.o nothing of it is
+ * left.
  */
 #ifndef IPVLANX_TRACE_BPF_H
 #define IPVLANX_TRACE_BPF_H

@@ -6,7 +6,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "ipvlanx/base/result.h"
@@ -31,8 +30,11 @@ struct Peer {
 // does not say anything.
 Peer peer_of(int socket);
 
-// forbidden: this peer may not do this. GET reads; all else are changes.
-Result<void> check_access(const Access& access, std::string_view method, const Peer& peer);
+// What a request is: a look, or a change.
+enum class Act { looks, changes };
+
+// forbidden: this peer may not do this. Whoever may connect may look.
+Result<void> check_access(const Access& access, Act act, const Peer& peer);
 
 // By its name, or by its number; nullopt: there is no such group.
 std::optional<gid_t> group_named(const std::string& name);

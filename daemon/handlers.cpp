@@ -2,15 +2,18 @@
 #include "handlers.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/utsname.h>
 
 #include <optional>
+#include <span>
 
 #include "event_feed.h"
 #include "ipvlanx/api/replies.h"
 #include "ipvlanx/base/number.h"
 #include "ipvlanx/control/apply.h"
 #include "ipvlanx/control/netns_names.h"
+#include "ipvlanx/control/trace.h"
 #include "ipvlanx/netlink/host_check.h"
 
 namespace ipvlanx::daemon {
@@ -83,6 +86,26 @@ Result<IfName> named_master(const Call& call) {
   auto master = IfName::parse(call.arguments[0]);
   if (!master) return std::unexpected(std::move(master.error()).at("master"));
   return master;
+}
+
+std::string_view to_string(Fate::Kind kind) {
+  switch (kind) {
+    case Fate::Kind::slave:
+      return "slave";
+    case Fate::Kind::host:
+      return "host";
+    case Fate::Kind::routed:
+      return "routed";
+    case Fate::Kind::wire:
+      return "wire";
+    case Fate::Kind::dropped:
+      break;
+  }
+  return "dropped";
+}
+
+std::string hex(std::span<const std::uint8_t> frame) {
+  return fmt::format("{:02x}", fmt::join(frame, ""));
 }
 
 }  // namespace
@@ -233,6 +256,27 @@ Result<Reply> get_drops(const Call& call) {
                             .netns = netnses.of(*slave),
                             .master = port ? port->name.str() : "",
                             .drops = std::move(stats.drops)});
+  }
+  return json_reply(200, reply);
+}
+
+Result<Reply> trace_packet(const Call& call) {
+  const auto request = api::read_trace(call.body);
+  if (!request) return std::unexpected(request.error());
+  const auto traced = trace(call.controller, *request);
+  if (!traced) return std::unexpected(traced.error());
+  const Fate& fate = traced->fate;
+
+  api::TraceReply reply{.verdict = std::string{to_string(fate.kind)},
+                        .copies = fate.copies,
+                        .detail = traced->detail,
+                        .before = hex(traced->frame),
+                        .after = hex(fate.frame)};
+  if (fate.kind == Fate::Kind::dropped) reply.reason = fate.reason;
+  const Slave* slave = fate.slave ? call.controller.state().slave(*fate.slave) : nullptr;
+  if (slave) {
+    reply.slave = {
+        .id = number(slave->id), .name = slave->name.str(), .netns = call.controller.netns_name(*slave)};
   }
   return json_reply(200, reply);
 }

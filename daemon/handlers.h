@@ -48,6 +48,7 @@ Result<Reply> change_slave(const Call& call);
 Result<Reply> delete_slave(const Call& call);
 Result<Reply> get_slave_stats(const Call& call);
 Result<Reply> get_drops(const Call& call);
+Result<Reply> trace_packet(const Call& call);
 
 Result<Reply> add_address(const Call& call);
 Result<Reply> delete_address(const Call& call);

@@ -23,6 +23,7 @@ struct Route {
   std::string_view pattern;
   Handler handler;
   std::span<const std::string_view> parameters = {};  // that its query may have
+  Act act = method == "GET" ? Act::looks : Act::changes;
 };
 
 constexpr std::array<std::string_view, 3> kSlaveFilters{"master", "name", "netns"};
@@ -47,6 +48,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/slaves/{id}/addresses", add_address},
     {"DELETE", "/v1/slaves/{id}/addresses/{address}", delete_address},
     {"GET", "/v1/drops", get_drops},
+    {"POST", "/v1/trace", trace_packet, {}, Act::looks},
     {"GET", "/v1/save", save_document},
     {"POST", "/v1/apply", apply_document},
     {"POST", "/v1/reload", reload_settings},
@@ -150,7 +152,7 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
     if (!arguments) continue;
 
     const Measured measured{times_, route, request};
-    const auto may = check_access(access_, request.method, request.peer);
+    const auto may = check_access(access_, route.act, request.peer);
     if (!may) return problem_reply(may.error());
     if (const auto known = check_query(route, *target); !known) return problem_reply(known.error());
 

@@ -91,6 +91,8 @@ class Client {
 
   Result<api::StatsReply> stats(SlaveId id);
   Result<api::DropsReply> drops();
+  // What would happen to this packet; nothing is sent.
+  Result<api::TraceReply> trace(const api::TraceRequest& request);
   // Prometheus' text format 0.0.4.
   Result<std::string> metrics();
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ipvlanx/api/json_object.h"
+#include "ipvlanx/model/probe.h"
 #include "ipvlanx/model/state.h"
 
 namespace ipvlanx::api {
@@ -21,15 +22,6 @@ namespace {
 std::unexpected<Error> out_of_range(Field field, Range range) {
   return fail(Errc::out_of_range,
               fmt::format("'{}' is not within {} to {}", field.path, range.least, range.most), field.path);
-}
-
-// A string that one of the model's types understands.
-template <class T>
-Result<T> read_word(Field field, Result<T> (*parse)(std::string_view)) {
-  if (!field.value.is_string()) return wrong_type(field, "a string");
-  auto word = parse(field.value.get_ref<const std::string&>());
-  if (!word) return std::unexpected(std::move(word.error()).at(field.path));
-  return word;
 }
 
 // 1500.5 is no integer; 99999999999999999999 is one, which only a float can hold.
@@ -92,6 +84,16 @@ Result<Xdp> read_field(Field field) {
 template <>
 Result<Prefix> read_field(Field field) {
   return read_word(field, Prefix::parse);
+}
+
+template <>
+Result<IpAddress> read_field(Field field) {
+  return read_word(field, IpAddress::parse);
+}
+
+template <>
+Result<Proto> read_field(Field field) {
+  return read_word(field, parse_proto);
 }
 
 template <>

@@ -155,6 +155,32 @@ void from_json(const json& in, DropsReply& reply) {
   in.at("slaves").get_to(reply.slaves);
 }
 
+void to_json(json& out, const TracedSlaveReply& reply) {
+  out = {{"id", reply.id}, {"name", reply.name}, {"netns", or_null(reply.netns)}};
+}
+
+void from_json(const json& in, TracedSlaveReply& reply) {
+  in.at("id").get_to(reply.id);
+  in.at("name").get_to(reply.name);
+  get_unless_null(in.at("netns"), reply.netns);
+}
+
+void to_json(json& out, const TraceReply& reply) {
+  out = {{"verdict", reply.verdict}, {"slave", or_null(reply.slave)}, {"reason", or_null(reply.reason)},
+         {"copies", reply.copies},   {"detail", reply.detail},        {"before", reply.before},
+         {"after", reply.after}};
+}
+
+void from_json(const json& in, TraceReply& reply) {
+  in.at("verdict").get_to(reply.verdict);
+  get_unless_null(in.at("slave"), reply.slave);
+  get_unless_null(in.at("reason"), reply.reason);
+  in.at("copies").get_to(reply.copies);
+  in.at("detail").get_to(reply.detail);
+  in.at("before").get_to(reply.before);
+  in.at("after").get_to(reply.after);
+}
+
 void to_json(json& out, const FindingReply& reply) {
   out = {{"id", reply.id}, {"state", reply.state}, {"detail", reply.detail}};
 }

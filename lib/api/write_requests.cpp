@@ -68,6 +68,18 @@ std::string write(const PortChange& request) {
   return to_text(out);
 }
 
+std::string write(const TraceRequest& request) {
+  json out{{"master", request.master.str()},
+           {"direction", request.slave ? "tx" : "rx"},
+           {"dst", to_string(request.dst)},
+           {"proto", to_string(request.proto)}};
+  if (request.slave) out["slave"] = number(*request.slave);
+  if (request.src) out["src"] = to_string(*request.src);
+  put(out, "sport", request.sport);
+  put(out, "dport", request.dport);
+  return to_text(out);
+}
+
 std::string write(const NewAddress& request) {
   return to_text(json{{"address", to_string(request.address)}});
 }

@@ -143,6 +143,12 @@ Result<api::DropsReply> Client::drops() {
   return reply<api::DropsReply>(connection_->ask(question(http::verb::get, "/v1/drops")));
 }
 
+Result<api::TraceReply> Client::trace(const api::TraceRequest& request) {
+  auto body = written(request);
+  if (!body) return std::unexpected(std::move(body).error());
+  return reply<api::TraceReply>(connection_->ask(question(http::verb::post, "/v1/trace", std::move(*body))));
+}
+
 Result<std::string> Client::metrics() {
   return text(connection_->ask(question(http::verb::get, "/metrics")));
 }

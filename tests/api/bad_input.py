@@ -224,6 +224,8 @@ FIELDS = {
     "addresses": {"array"}, "address": {"string"}, "strict_private": {"boolean"}, "announce": {"boolean"},
     "xdp": {"string"},
     "version": {"number"}, "ports": {"array"}, "slaves": {"array"},
+    "direction": {"string"}, "slave": {"number"}, "src": {"string"}, "dst": {"string"}, "proto": {"string"},
+    "sport": {"number"}, "dport": {"number"},
 }  # fmt: skip
 BODIES = {
     ("POST", "/v1/slaves"): (
@@ -236,6 +238,10 @@ BODIES = {
     ("POST", f"/v1/slaves/{SLAVE}/addresses"): ({}, ("address",)),
     ("PATCH", "/v1/ports/m0"): ({}, ("mode", "flag", "strict_private", "announce", "xdp")),
     ("POST", "/v1/apply"): ({"version": 1}, ("version", "ports", "slaves")),
+    ("POST", "/v1/trace"): (
+        {"master": "m0", "direction": "rx", "dst": "10.0.0.9"},
+        ("master", "direction", "slave", "src", "dst", "proto", "sport", "dport"),
+    ),
 }  # fmt: skip
 IN_DOCUMENT = {
     "ports": ({"master": "m0"}, ("master", "mode", "flag", "strict_private", "announce", "xdp")),
@@ -489,7 +495,43 @@ def docker() -> Iterator[Case]:
             yield ask("CreateEndpoint", ENDPOINT | {"Interface": {key: text}}, "bad-prefix", f"Interface.{key}")
 
 
+# ------------------------------------------------------------------------------- traces
+
+
+def traced(**fields: Any) -> dict[str, Any]:
+    """A request that is right but for `fields`."""
+    return {"master": "m0", "direction": "rx", "dst": "10.0.0.10"} | fields
+
+
+TRACES = [
+    to("POST", "/v1/trace", body, status, code, field)
+    for body, status, code, field in (
+        ({}, 400, "missing-field", "master"),
+        ({"master": "m0"}, 400, "missing-field", "direction"),
+        ({"master": "m0", "direction": "rx"}, 400, "missing-field", "dst"),
+        (traced(direction="tx"), 400, "missing-field", "slave"),
+        (traced(slave=1), 400, "bad-request", "slave"),
+        (traced(direction="tx", slave=65000), 404, "no-such-slave", "slave"),
+        (traced(master="nosuch0"), 422, "no-such-master", "master"),
+        (traced(master="lo"), 422, "no-such-master", "master"),
+        (traced(src="fd00::1"), 400, "bad-request", "src"),
+        (traced(dst="fd00::10", src="10.0.0.1"), 400, "bad-request", "src"),
+        (traced(dst="fd00::10", proto="arp"), 400, "bad-request", "proto"),
+        (traced(sport=1), 400, "bad-request", "sport"),
+        (traced(dport=1, proto="icmp"), 400, "bad-request", "dport"),
+        (traced(dport=1, proto="arp"), 400, "bad-request", "dport"),
+        *((traced(proto=proto), 400, "unknown-word", "proto")
+          for proto in ("", "UDP", "udp ", "gre", "17", ESCAPES, "u" * 10_000)),
+        *((traced(direction=word), 400, "unknown-word", "direction") for word in ("", "up", "RX", "rx\0")),
+        *((traced(proto="udp", **{field: port}), 400, "out-of-range", field)
+          for field in ("sport", "dport") for port in (-1, 65536, 2**32, 2**64)),
+        *((traced(direction="tx", slave=slave), 400, "out-of-range", "slave") for slave in (0, -1, 65534, 2**32)),
+        *((traced(**{field: ip}), 400, "bad-prefix", field) for field in ("src", "dst")
+          for ip in ("", "10.0.0", "10.0.0.10/24", "10.0.0.10 ", "10.0.0.10\0", "fe80::1%m0", "x", "1" * 10_000)),
+    )
+]  # fmt: skip
+
 CASES = [
     *NOT_HTTP, *NOWHERE, *METHODS, *QUERIES, *IDS, *NOT_JSON, *wrong_types(), *unknown_fields(), *MISSING,
-    *NUMBERS, *WORDS, *NAMES, *NETNS, *PREFIXES, *docker(),
+    *NUMBERS, *WORDS, *NAMES, *NETNS, *PREFIXES, *docker(), *TRACES,
 ]  # fmt: skip

@@ -285,7 +285,14 @@ class World:
         if query:
             path += f"?{urllib.parse.urlencode(query)}"
         method = case.operation.method.upper()
-        return exchange(self.socket, method, path, case.body(), headers, uid)
+        return exchange(self.socket, method, path, self._body(case), headers, uid)
+
+    def _body(self, case: Case) -> bytes | None:
+        body = case.body()
+        if case.operation.path != "/v1/trace":
+            return body
+        fields = json.loads(body)
+        return json.dumps(fields | {k: self.ids.get(v, v) for k, v in fields.items() if k == "slave"}).encode()
 
     def check(self, operation: Operation, reply: Reply, where: str) -> Any:
         """The answer's body, if the document knows such an answer."""
@@ -364,7 +371,7 @@ def test_unknown_parameters_are_refused_as_documented(world: World, operation: O
 
 @pytest.mark.parametrize(
     "operation",
-    [o for o in OPERATIONS if o.method != "get"],
+    [o for o in OPERATIONS if o.method != "get" and o.path != "/v1/trace"],
     ids=lambda o: f"{o.method} {o.path}",
 )
 def test_changes_are_roots_as_documented(world: World, operation: Operation) -> None:
@@ -372,6 +379,14 @@ def test_changes_are_roots_as_documented(world: World, operation: Operation) -> 
         os.chmod(path, mode)
     reply = world.send(some_case(operation), uid=NOBODY)
     assert world.check(operation, reply, operation.path)["code"] == "forbidden"
+
+
+def test_a_trace_is_for_whoever_may_connect(world: World) -> None:
+    for path, mode in ((world.net.daemon.folder, 0o755), (world.socket, 0o666)):
+        os.chmod(path, mode)
+    (operation,) = (o for o in OPERATIONS if o.path == "/v1/trace")
+    assert "403" not in operation.node["responses"]
+    assert world.send(some_case(operation), uid=NOBODY).status == 200
 
 
 def is_strict(operation: Operation) -> bool:
@@ -397,7 +412,8 @@ def test_documented_fields_of_requests_are_the_daemons(world: World, operation: 
         assert set(listed.split(", ") if listed else ()) == known, (operation.path, where)
 
 
-MINIMAL = {"master": "eth0", "name": "ipvl9", "address": "10.0.0.9/24", "version": 1}
+MINIMAL = {"master": "eth0", "name": "ipvl9", "address": "10.0.0.9/24", "version": 1,
+           "direction": "rx", "dst": "10.0.0.5"}
 
 
 def unknown_in(schema: dict[str, Any]) -> Iterator[tuple[str, set[str], dict[str, Any]]]:

@@ -72,6 +72,9 @@ def test_installed_it_answers(packaged: Packaged) -> None:
     assert packaged.daemon.get("/v1/slaves") == []
     # Where Docker's engine looks.
     assert Path("/usr/lib/docker/plugins/ipvlanx.spec").read_text() == f"unix://{API}\n"
+    # The unit's sandbox lets it load what a trace needs, later than at its start.
+    packaged.daemon.cli("port set m0 mode l2")
+    assert packaged.daemon.cli("trace m0 rx dst 10.0.0.99").startswith("host: the host gets it\n")
 
 
 def test_programs_are_hardened(packaged: Packaged) -> None:

@@ -43,6 +43,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case '4':
       std::ignore = api::read_nothing(body);
       break;
+    case '5':
+      check(body, api::read_trace);
+      break;
     default:
       std::ignore = api::read_document(body);
   }

@@ -32,6 +32,7 @@ void all(const std::string& socket) {
   (void)client->version(), client->health(), client->check(), client->metrics();
   (void)client->ports(), client->port("m0"), client->change_port("m0", {}), client->delete_port("m0");
   (void)client->flush_port("m0"), client->slaves(), client->slave(id), client->stats(id), client->drops();
+  (void)client->trace({.master = *IfName::parse("m0"), .dst = prefix.address});
   (void)client->add_slave({*IfName::parse("m0"), *IfName::parse("web0")}), client->change_slave(id, {});
   (void)client->delete_slave(id), client->add_address(id, {prefix});
   (void)client->delete_address(id, prefix.address), client->save(), client->apply("{}"), client->reload();

@@ -77,6 +77,9 @@ def test_masters_slaves_addresses_namespaces(pair: Topology) -> None:
     assert {"lo", "m0"} <= offered(pair, "link add link ")
     assert offered(pair, "addr del 10.") == {"10.0.0.10/24", "10.0.0.11/24"}
     assert {"ns0", "ns1", "host"} <= offered(pair, "link set ipvl0 netns ")
+    assert offered(pair, "trace m0 tx dev ") == {"ipvl0", "ipvl1"}
+    assert {"m0", "rx", "tx"} <= offered(pair, "trace ")
+    assert offered(pair, "trace m0 rx dst 10.0.0.1 proto ") == {"arp", "icmp", "tcp", "udp"}
     assert not {"ipvl0", "ipvl1"} & offered(pair, "link add link m0 "), "it is to be a new one"
 
 

@@ -74,6 +74,8 @@ class Given {
   std::size_t slaves() const { return controller_.state().slaves().size(); }
   Controller& controller() { return controller_; }
   AllStats& counted() { return datapath_.counted; }
+  Fate& fate() { return datapath_.fate; }
+  Entrance traced_at() const { return std::get<Entrance>(datapath_.traced_at); }
   void wait(std::chrono::minutes time) { now_ += time; }
 
   Result<SettingsChange> reloaded = SettingsChange{};
@@ -295,10 +297,47 @@ TEST_CASE("whoever may connect may look; root and the write group may change") {
   CHECK(given.slaves() == 0);
 }
 
+TEST_CASE("what would happen to a packet may be asked by whoever may connect") {
+  Given given;
+  const std::string url = given.slave("web0", "10.0.0.5/24");
+  const auto trace = [&](const std::string& fields) {
+    return given.answer({.method = "POST",
+                         .target = "/v1/trace",
+                         .body = R"({"master": "m0", "dst": "10.0.0.9", )" + fields + "}",
+                         .peer = {kSomebody}});
+  };
+  given.fate() = {.kind = Fate::Kind::wire, .copies = 3};
+  const json said = body(trace(R"("direction": "tx", "slave": 1)"));
+  CHECK(said.at("verdict") == "wire");
+  CHECK(said.at("slave").is_null());
+  CHECK(said.at("reason").is_null());
+  CHECK(said.at("copies") == 3);
+  CHECK(said.at("detail") == "it leaves by 'm0', and 3 slaves a copy each");
+  CHECK(said.at("before") == said.at("after"));
+  CHECK(given.traced_at() == Entrance::host_end);
+
+  given.fate() = {.kind = Fate::Kind::routed, .slave = SlaveId{1}};
+  const json routed = body(trace(R"("direction": "rx")"));
+  CHECK(routed.at("slave") == json{{"id", 1}, {"name", "web0"}, {"netns", "a"}});
+  CHECK(routed.at("detail") == "the host routes it to slave 'web0', if its netfilter lets it pass");
+  CHECK(given.traced_at() == Entrance::master);
+
+  given.fate() = {.kind = Fate::Kind::dropped, .reason = "private"};
+  CHECK(body(trace(R"("direction": "rx")")).at("reason") == "private");
+
+  check_problem(trace(R"("direction": "tx", "slave": 2)"), 404, "no-such-slave", "slave");
+  check_problem(trace(R"("direction": "tx")"), 400, "missing-field", "slave");
+  check_problem(trace(R"("direction": "up")"), 400, "unknown-word", "direction");
+  check_problem(trace(R"("direction": "rx", "slave": 1)"), 400, "bad-request", "slave");
+  check_problem(trace(R"("direction": "rx", "src": "fd00::1")"), 400, "bad-request", "src");
+  check_problem(trace(R"("direction": "rx", "sport": 1)"), 400, "bad-request", "sport");
+  check_problem(trace(R"("direction": "rx", "proto": "udp", "dport": 65536)"), 400, "out-of-range", "dport");
+}
+
 TEST_CASE("without a write group, changes are root's") {
-  CHECK(check_access({}, "POST", {kRoot}));
-  CHECK_FALSE(check_access({}, "POST", {kSomebody, {0}}));
-  CHECK(check_access({}, "GET", {kSomebody}));
+  CHECK(check_access({}, Act::changes, {kRoot}));
+  CHECK_FALSE(check_access({}, Act::changes, {kSomebody, {0}}));
+  CHECK(check_access({}, Act::looks, {kSomebody}));
 }
 
 TEST_CASE("a request is carried out once for its Idempotency-Key") {

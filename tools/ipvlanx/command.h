@@ -68,6 +68,12 @@ struct StatsShow {
 
 struct Drops {};
 
+struct Trace {
+  api::TraceRequest packet;              // without the slave
+  std::optional<SlaveWord> slave = {};   // who sends it; none: somebody on the wire
+  std::optional<std::string> pcap = {};  // file
+};
+
 // Events, until somebody ends it.
 struct Monitor {};
 
@@ -93,9 +99,9 @@ struct PurgeAll {
 
 struct ShowVersion {};
 
-using Command =
-    std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow, PortSet, PortDel,
-                 PortFlush, StatsShow, Drops, Monitor, Save, Apply, Reload, Check, PurgeAll, ShowVersion>;
+using Command = std::variant<LinkAdd, LinkSet, LinkDel, LinkShow, AddrAdd, AddrDel, AddrShow, PortShow,
+                             PortSet, PortDel, PortFlush, StatsShow, Drops, Trace, Monitor, Save, Apply,
+                             Reload, Check, PurgeAll, ShowVersion>;
 
 // The whole command line.
 struct Invocation {

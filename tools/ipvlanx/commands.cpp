@@ -226,6 +226,46 @@ Parsed<Command> apply_from(Words words) {
   return Apply{*file};
 }
 
+enum class Direction { rx, tx };
+
+Parsed<Command> trace_packet(Words words) {
+  std::optional<IfName> master;
+  std::optional<Direction> direction;
+  std::optional<SlaveWord> slave;
+  std::optional<IpAddress> src;
+  std::optional<IpAddress> dst;
+  std::optional<Proto> proto;
+  std::optional<std::uint32_t> sport;
+  std::optional<std::uint32_t> dport;
+  std::optional<std::string> pcap;
+
+  Options options;
+  options.bare("master", IfName::parse, master);
+  options.one_of<Direction>({{"rx", Direction::rx}, {"tx", Direction::tx}}, direction);
+  options.value("dev", "slave", text, slave);
+  options.value("src", "src", IpAddress::parse, src);
+  options.value("dst", "dst", IpAddress::parse, dst);
+  options.value("proto", "proto", parse_proto, proto);
+  options.value("sport", "sport", parse_number, sport);
+  options.value("dport", "dport", parse_number, dport);
+  options.value("pcap", "pcap", file_name, pcap);
+  if (const auto read = options.read(words); !read) return same(read);
+
+  if (!master) return missing("MASTER");
+  if (!direction) return missing("{ rx | tx dev NAME }");
+  if (direction == Direction::tx && !slave) return missing("dev NAME");
+  if (direction == Direction::rx && slave) return misuse("\"dev\" is of \"tx\" alone");
+  if (!dst) return missing("dst IP");
+  return Trace{{.master = *master,
+                .src = src,
+                .dst = *dst,
+                .proto = proto.value_or(Proto::icmp),
+                .sport = sport,
+                .dport = dport},
+               std::move(slave),
+               std::move(pcap)};
+}
+
 Result<std::string> folder(std::string_view text) {
   if (text.starts_with('/')) return std::string{text};
   return fail(Errc::bad_request, fmt::format("'{}' is no absolute path", text));
@@ -268,6 +308,10 @@ constexpr std::array kRows = {
     CommandRow{"port", "flush", "port flush MASTER", of_port<PortFlush>},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
     CommandRow{"drops", "", "drops", alone<Drops>},
+    CommandRow{"trace", "",
+               "trace MASTER { rx | tx dev NAME } [ src IP ] dst IP [ proto { icmp | tcp | udp | arp } ]\n"
+               "[ sport N ] [ dport N ] [ pcap FILE ]",
+               trace_packet},
     CommandRow{"monitor", "", "monitor", alone<Monitor>},
     CommandRow{"check", "", "check", alone<Check>},
     CommandRow{"save", "", "save [ FILE ]", save_to},

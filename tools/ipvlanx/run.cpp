@@ -17,6 +17,7 @@
 #include "ipvlanx/base/files.h"
 #include "ipvlanx/control/purge.h"
 #include "ipvlanx/settings/settings.h"
+#include "pcap.h"
 #include "show.h"
 
 namespace ipvlanx::cli {
@@ -129,6 +130,25 @@ class Runner {
     const auto drops = client_.drops();
     if (!drops) return std::unexpected(drops.error());
     return shown(*drops, text::drops, json::drops);
+  }
+
+  Result<std::string> operator()(const Trace& command) {
+    api::TraceRequest request = command.packet;
+    if (command.slave) {
+      const auto slave = find_slave(client_, *command.slave, request.master);
+      if (!slave) return std::unexpected(slave.error());
+      request.slave = SlaveId{slave->id};
+    }
+    const auto traced = client_.trace(request);
+    if (!traced) return std::unexpected(traced.error());
+    if (command.pcap) {
+      const auto capture = pcap_of(*traced, std::chrono::system_clock::now());
+      if (!capture) return std::unexpected(capture.error());
+      if (auto kept = replace_file(*command.pcap, *capture); !kept) {
+        return std::unexpected(std::move(kept.error()).within(*command.pcap));
+      }
+    }
+    return shown(*traced, text::trace, json::trace);
   }
 
   Result<std::string> operator()(const StatsShow& command) {

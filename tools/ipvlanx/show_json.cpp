@@ -115,6 +115,18 @@ Json drops(const api::DropsReply& drops) {
   return out;
 }
 
+Json trace(const api::TraceReply& trace) {
+  Json out{{"verdict", trace.verdict}, {"slave", nullptr}, {"reason", or_null(trace.reason)}};
+  if (const auto& slave = trace.slave) {
+    out["slave"] = {{"dev", slave->name}, {"id", slave->id}, {"netns", or_null(slave->netns)}};
+  }
+  out["copies"] = trace.copies;
+  out["detail"] = trace.detail;
+  out["before"] = trace.before;
+  out["after"] = trace.after;
+  return out;
+}
+
 Json applied(const api::AppliedReply& applied) {
   return {{"created", applied.created}, {"changed", applied.changed}};
 }

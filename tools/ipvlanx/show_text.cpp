@@ -132,6 +132,20 @@ std::string drops(const api::DropsReply& drops) {
   return table({{"DEV"}, {"NETNS"}, {"REASON"}, {"PACKETS", Side::right}}, rows);
 }
 
+// slave web0 id 7 netns ns0: slave 'web0' gets it
+std::string trace(const api::TraceReply& trace) {
+  std::string out = printable(trace.verdict);
+  if (trace.slave) {
+    out += fmt::format(" {} id {}", printable(trace.slave->name), trace.slave->id);
+    if (trace.slave->netns) out += fmt::format(" netns {}", printable(*trace.slave->netns));
+  }
+  if (trace.reason) out += fmt::format(" {}", printable(*trace.reason));
+  if (trace.copies > 0) out += fmt::format(" copies {}", trace.copies);
+  out += fmt::format(": {}\n    frame {}\n", printable(trace.detail), printable(trace.before));
+  if (trace.after != trace.before) out += fmt::format("    after {}\n", printable(trace.after));
+  return out;
+}
+
 std::string findings(const std::vector<Finding>& findings) {
   std::vector<std::vector<std::string>> rows;
   for (const Finding& finding : findings) {

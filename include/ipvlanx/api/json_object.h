@@ -35,6 +35,14 @@ std::unexpected<Error> wrong_type(Field field, std::string_view wanted);
 // What a field's value says, as a T; one specialisation per type (json_fields.cpp).
 template <class T>
 Result<T> read_field(Field field);
+// A string that one of the model's types understands.
+template <class T>
+Result<T> read_word(Field field, Result<T> (*parse)(std::string_view)) {
+  if (!field.value.is_string()) return wrong_type(field, "a string");
+  auto word = parse(field.value.template get_ref<const std::string&>());
+  if (!word) return std::unexpected(std::move(word.error()).at(field.path));
+  return word;
+}
 Result<std::uint32_t> read_number(Field field, Range range);
 
 // Of those who speak a protocol that grows: keys that nobody reads are passed over, and null

@@ -87,6 +87,22 @@ struct DropsReply {
   std::vector<SlaveDropsReply> slaves;        // those that have any
 };
 
+struct TracedSlaveReply {
+  std::uint32_t id = 0;
+  std::string name;
+  std::optional<std::string> netns;  // as SlaveReply has it
+};
+
+struct TraceReply {
+  std::string verdict;                    // slave | host | routed | wire | dropped
+  std::optional<TracedSlaveReply> slave;  // whom it reaches; routed: where to, if that is known
+  std::optional<std::string> reason;      // of dropped, as StatsReply::drops has it
+  std::uint32_t copies = 0;               // how many slaves get one, besides
+  std::string detail;                     // a sentence
+  std::string before;                     // the frame in hex, as it is sent
+  std::string after;                      // and as it leaves the hook
+};
+
 struct FindingReply {
   std::string id;
   std::string state;  // ok | missing | hint
@@ -137,6 +153,8 @@ void to_json(nlohmann::json& out, const PortReply& reply);
 void to_json(nlohmann::json& out, const TrafficReply& reply);
 void to_json(nlohmann::json& out, const StatsReply& reply);
 void to_json(nlohmann::json& out, const SlaveDropsReply& reply);
+void to_json(nlohmann::json& out, const TracedSlaveReply& reply);
+void to_json(nlohmann::json& out, const TraceReply& reply);
 void to_json(nlohmann::json& out, const DropsReply& reply);
 void to_json(nlohmann::json& out, const FindingReply& reply);
 void to_json(nlohmann::json& out, const VersionReply& reply);
@@ -149,6 +167,8 @@ void from_json(const nlohmann::json& in, XdpReply& reply);
 void from_json(const nlohmann::json& in, PortReply& reply);
 void from_json(const nlohmann::json& in, TrafficReply& reply);
 void from_json(const nlohmann::json& in, StatsReply& reply);
+void from_json(const nlohmann::json& in, TracedSlaveReply& reply);
+void from_json(const nlohmann::json& in, TraceReply& reply);
 void from_json(const nlohmann::json& in, SlaveDropsReply& reply);
 void from_json(const nlohmann::json& in, DropsReply& reply);
 void from_json(const nlohmann::json& in, FindingReply& reply);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ipvlanx/model/probe.h"
 #include "ipvlanx/model/state.h"
 
 namespace ipvlanx::api {
@@ -54,10 +55,22 @@ struct NewAddress {
   Prefix address;
 };
 
+// POST /v1/trace: a packet that could be.
+struct TraceRequest {
+  IfName master;
+  std::optional<SlaveId> slave = {};  // who sends it; none: somebody on the wire
+  std::optional<IpAddress> src = {};
+  IpAddress dst;  // of src's family
+  Proto proto = Proto::icmp;
+  std::optional<std::uint32_t> sport = {};  // 0 to 65535, of tcp and udp
+  std::optional<std::uint32_t> dport = {};
+};
+
 Result<NewSlave> read_new_slave(std::string_view body);
 Result<SlaveChange> read_slave_change(std::string_view body);
 Result<PortChange> read_port_change(std::string_view body);
 Result<NewAddress> read_new_address(std::string_view body);
+Result<TraceRequest> read_trace(std::string_view body);
 // Of a POST that says all by its path: no body, or an object without fields.
 Result<void> read_nothing(std::string_view body);
 
@@ -66,5 +79,6 @@ std::string write(const NewSlave& request);
 std::string write(const SlaveChange& request);
 std::string write(const PortChange& request);
 std::string write(const NewAddress& request);
+std::string write(const TraceRequest& request);
 
 }  // namespace ipvlanx::api

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,10 @@ class Controller {
   Result<SlaveStats> stats(SlaveId id);
   XdpState xdp(const Port& port);
   Result<AllStats> all_stats() { return datapath_.all_stats(); }
+  // As Datapath::trace(): in the thread that changes things.
+  Result<Fate> trace(Entrance entrance, IfIndex interface, std::span<const std::uint8_t> frame) {
+    return datapath_.trace(entrance, interface, frame);
+  }
   std::optional<std::string> netns_name(const Slave& slave);
   Result<Netns> find_netns(std::string_view text);  // as Links::find_netns(); field `netns`
   // Of a slave via afxdp: what its applications put their AF_XDP sockets into.
