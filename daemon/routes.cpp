@@ -160,7 +160,8 @@ Reply Routes::answer(const Request& request, Idempotency::Clock::time_point now)
     if (!changes_something(request)) reading = controller_.reading();
     const Call this_call{controller_,           reload_,       times_,      docker_,
                          std::move(*arguments), target->query, request.body};
-    if (request.method != "POST" || request.idempotency_key.empty()) return call(route, this_call);
+    const bool once = request.method == "POST" && route.act == Act::changes;
+    if (!once || request.idempotency_key.empty()) return call(route, this_call);
 
     auto past = idempotency_.find(request, now);
     if (!past) return problem_reply(past.error());

@@ -325,6 +325,16 @@ TEST_CASE("what would happen to a packet may be asked by whoever may connect") {
   given.fate() = {.kind = Fate::Kind::dropped, .reason = "private"};
   CHECK(body(trace(R"("direction": "rx")")).at("reason") == "private");
 
+  // Nothing is remembered: readers have no part in the memory that changes rely on.
+  const Request again{.method = "POST",
+                      .target = "/v1/trace",
+                      .body = R"({"master": "m0", "dst": "10.0.0.9", "direction": "rx"})",
+                      .idempotency_key = "k",
+                      .peer = {kSomebody}};
+  CHECK(body(given.answer(again)).at("verdict") == "dropped");
+  given.fate() = {.kind = Fate::Kind::host};
+  CHECK(body(given.answer(again)).at("verdict") == "host");
+
   check_problem(trace(R"("direction": "tx", "slave": 2)"), 404, "no-such-slave", "slave");
   check_problem(trace(R"("direction": "tx")"), 400, "missing-field", "slave");
   check_problem(trace(R"("direction": "up")"), 400, "unknown-word", "direction");
