@@ -4,15 +4,22 @@ answer is true."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import rdpcap
 
-from ipvlanx import Slave, Topology, slave_addresses
+from ipvlanx import IPVLANX, Slave, Topology, slave_addresses
+from space import eventually
+from wire import Sender
 
 A, B = slave_addresses(0)[4], slave_addresses(1)[4]
 FAR = "198.51.100.1"  # by the host's routes
@@ -100,6 +107,39 @@ def test_in_which_words_it_is_refused(pair: Topology) -> None:
         problem = {"status": status, "code": code, "field": field}
         assert problem.items() <= answer.body.items(), (fields_, answer)
     pair.host.ip("link del m1")
+
+
+@pytest.mark.parametrize("options", [(), ("-j",)], ids=["text", "json"])
+def test_drops_can_be_followed(pair: Topology, options: tuple[str, ...]) -> None:
+    """What a trace says would be dropped."""
+    pair.daemon.cli("port set m0 mode l3 private")
+    a = pair.slaves[0]
+    frame = bytes.fromhex(trace(pair, direction="tx", slave=a.id, dst=B)["before"])
+    argv = [IPVLANX, *options, "--socket", pair.daemon.socket, "drops", "follow"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as follower:
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(iter(follower.stdout.readline, "")))
+        reader.start()
+        try:
+            with Sender(a.netns, "ipvl0") as sender:
+                eventually("a drop is told", lambda: sender.send(frame) or told(lines), 10)
+            time.sleep(1.1)  # the last of them
+            before = told(lines)
+            time.sleep(1.5)
+            assert told(lines) == before, "told again"
+            pair.daemon.restart()
+            with Sender(a.netns, "ipvl0") as sender:
+                eventually("another", lambda: sender.send(frame) or told(lines) > before, 10)
+        finally:
+            follower.kill()
+            reader.join(5)
+
+
+def told(lines: list[str]) -> int:
+    """How often; of other drops (its stack's own multicast) something may be told, too."""
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    objects = [row for row in rows if row["dev"] == "ipvl0" and "private" in row["drops"]]
+    return len(objects) + sum(line.startswith("ipvl0 ns0 private ") for line in lines)
 
 
 def test_of_an_afxdp_slave_and_after_a_restart(net: Topology) -> None:

@@ -66,7 +66,9 @@ struct StatsShow {
   std::optional<SlaveWord> slave = {};
 };
 
-struct Drops {};
+struct Drops {
+  bool follow = false;  // as they happen, until somebody ends it
+};
 
 struct Trace {
   api::TraceRequest packet;              // without the slave

@@ -205,6 +205,14 @@ Parsed<Command> alone(Words words) {
   return What{};
 }
 
+Parsed<Command> drops(Words words) {
+  std::optional<bool> follow;
+  Options options;
+  options.one_of<bool>({{"follow", true}}, follow);
+  if (const auto read = options.read(words); !read) return same(read);
+  return Drops{.follow = follow.value_or(false)};
+}
+
 Result<std::string> file_name(std::string_view text) {
   return std::string{text};
 }
@@ -307,7 +315,7 @@ constexpr std::array kRows = {
     CommandRow{"port", "del", "port del MASTER", of_port<PortDel>},
     CommandRow{"port", "flush", "port flush MASTER", of_port<PortFlush>},
     CommandRow{"stats", "show", "stats show [ dev NAME ]", show_of_slave<StatsShow>},
-    CommandRow{"drops", "", "drops", alone<Drops>},
+    CommandRow{"drops", "", "drops [ follow ]", drops},
     CommandRow{"trace", "",
                "trace MASTER { rx | tx dev NAME } [ src IP ] dst IP [ proto { icmp | tcp | udp | arp } ]\n"
                "[ sport N ] [ dport N ] [ pcap FILE ]",

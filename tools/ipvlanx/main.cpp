@@ -79,6 +79,10 @@ Exit work(Words words) {
   auto client = Client::connect(socket_path(*invocation));
   if (!client) return complain(client.error());
 
+  if (const auto* drops = std::get_if<Drops>(&invocation->command); drops && drops->follow) {
+    const auto ended = follow_drops(*client, *invocation, write_out);
+    return ended ? Exit::done : complain(ended.error());
+  }
   const auto output = run(*client, *invocation);
   if (!output) return complain(output.error());
   return print(*output);

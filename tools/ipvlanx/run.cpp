@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <system_error>
 #include <thread>
@@ -43,6 +44,44 @@ Result<std::string> read_all(const std::string& file) {
   if (in) text << in.rdbuf();
   if (!in) return kernel_error(file, errno);
   return std::move(text).str();
+}
+
+// A daemon that is away: one that restarts comes back.
+class Absence {
+ public:
+  // Whether it is worth to go on asking; a moment has passed then.
+  bool is_short(const Error& error) {
+    const auto now = Clock::now();
+    since_ = std::min(since_, now);
+    if (error.code != Errc::no_daemon || now > since_ + kRestart) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    return true;
+  }
+  void end() { since_ = Clock::time_point::max(); }
+
+ private:
+  Clock::time_point since_ = Clock::time_point::max();
+};
+
+using Reasons = std::map<std::string, std::uint64_t>;
+
+// What is more; of counters that began anew, all.
+Reasons more(const Reasons& before, Reasons now) {
+  for (auto& [reason, packets] : now) {
+    const auto was = before.find(reason);
+    if (was != before.end() && was->second <= packets) packets -= was->second;
+  }
+  std::erase_if(now, [](const auto& entry) { return entry.second == 0; });
+  return now;
+}
+
+api::DropsReply more(const api::DropsReply& before, api::DropsReply now) {
+  now.host = more(before.host, std::move(now.host));
+  for (auto& slave : now.slaves) {
+    const auto was = std::ranges::find(before.slaves, slave.id, &api::SlaveDropsReply::id);
+    if (was != before.slaves.end()) slave.drops = more(was->drops, std::move(slave.drops));
+  }
+  return now;
 }
 
 // Carries out one command. Borrows the client and the command line.
@@ -126,7 +165,7 @@ class Runner {
     return nothing(client_.flush_port(command.master.str()));
   }
 
-  Result<std::string> operator()(const Drops&) {
+  Result<std::string> operator()(const Drops&) {  // see follow_drops()
     const auto drops = client_.drops();
     if (!drops) return std::unexpected(drops.error());
     return shown(*drops, text::drops, json::drops);
@@ -274,21 +313,34 @@ Result<void> monitor(const std::string& socket, const Invocation& invocation,
                      const std::function<Result<void>(const std::string&)>& print) {
   auto events = EventStream::open(socket);
   if (!events) return std::unexpected(events.error());
-  std::optional<Clock::time_point> away_since;
+  Absence away;
   while (true) {
     const auto event = events->next(std::chrono::hours{1});
-    if (!event) {
-      if (!away_since) away_since = Clock::now();
-      if (event.error().code != Errc::no_daemon || Clock::now() > *away_since + kRestart) {
-        return std::unexpected(event.error());
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds{100});
-      continue;
-    }
-    away_since.reset();
+    if (!event && away.is_short(event.error())) continue;
+    if (!event) return std::unexpected(event.error());
+    away.end();
     if (!*event) continue;
     const auto printed = print(invocation.json ? json::event(**event).dump() + "\n" : text::event(**event));
     if (!printed) return printed;
+  }
+}
+
+Result<void> follow_drops(Client& client, const Invocation& invocation,
+                          const std::function<Result<void>(const std::string&)>& print) {
+  Absence away;
+  std::optional<api::DropsReply> before;
+  while (true) {
+    const auto now = client.drops();
+    if (!now && away.is_short(now.error())) continue;
+    if (!now) return std::unexpected(now.error());
+    away.end();
+    if (before) {
+      const auto dropped = more(*before, *now);
+      const auto printed = print(invocation.json ? json::dropped(dropped) : text::dropped(dropped));
+      if (!printed) return printed;
+    }
+    before = *now;
+    std::this_thread::sleep_for(std::chrono::seconds{1});
   }
 }
 

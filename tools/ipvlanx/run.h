@@ -25,6 +25,10 @@ Result<void> purge(const PurgeAll& command);
 Result<void> monitor(const std::string& socket, const Invocation& invocation,
                      const std::function<Result<void>(const std::string&)>& print);
 
+// Drops, followed: each second what was dropped in it; ends as monitor() does.
+Result<void> follow_drops(Client& client, const Invocation& invocation,
+                          const std::function<Result<void>(const std::string&)>& print);
+
 // All other commands. Returns what to print.
 Result<std::string> run(Client& client, const Invocation& invocation);
 

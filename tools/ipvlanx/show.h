@@ -39,6 +39,7 @@ std::string stats(const ShownSlaves& slaves);
 std::string event(const api::EventReply& event);
 std::string reloaded(const api::ReloadedReply& reloaded);
 std::string drops(const api::DropsReply& drops);
+std::string dropped(const api::DropsReply& drops);  // a line for each slave and reason
 std::string trace(const api::TraceReply& trace);
 std::string version(const api::VersionReply& version);
 std::string findings(const std::vector<Finding>& findings);
@@ -51,6 +52,7 @@ Json addresses(const ShownSlaves& slaves);
 Json ports(const ShownPorts& ports);
 Json stats(const ShownSlaves& slaves);
 Json drops(const api::DropsReply& drops);
+std::string dropped(const api::DropsReply& drops);  // an object, on a line, for each slave
 Json trace(const api::TraceReply& trace);
 Json version(const api::VersionReply& version);
 Json applied(const api::AppliedReply& applied);

@@ -115,6 +115,14 @@ Json drops(const api::DropsReply& drops) {
   return out;
 }
 
+std::string dropped(const api::DropsReply& now) {
+  std::string out;
+  for (const auto& row : drops(now)) {
+    if (!row.at("drops").empty()) out += row.dump() + '\n';
+  }
+  return out;
+}
+
 Json trace(const api::TraceReply& trace) {
   Json out{{"verdict", trace.verdict}, {"slave", nullptr}, {"reason", or_null(trace.reason)}};
   if (const auto& slave = trace.slave) {

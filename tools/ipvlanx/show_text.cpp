@@ -56,6 +56,24 @@ std::string reasons(const api::StatsReply& stats) {
   return out;
 }
 
+using Rows = std::vector<std::vector<std::string>>;
+
+// Dev, netns, reason, packets.
+Rows rows_of(const api::DropsReply& drops) {
+  Rows rows;
+  const auto add = [&](const std::string& dev, const std::string& netns,
+                       const std::map<std::string, std::uint64_t>& reasons) {
+    for (const auto& [reason, packets] : reasons) {
+      rows.push_back({dev, netns, printable(reason), fmt::to_string(packets)});
+    }
+  };
+  add("-", "-", drops.host);
+  for (const auto& slave : drops.slaves) {
+    add(printable(slave.name), slave.netns ? printable(*slave.netns) : "-", slave.drops);
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string links(const ShownSlaves& slaves) {
@@ -118,18 +136,13 @@ std::string stats(const ShownSlaves& slaves) {
 }
 
 std::string drops(const api::DropsReply& drops) {
-  std::vector<std::vector<std::string>> rows;
-  const auto add = [&](const std::string& dev, const std::string& netns,
-                       const std::map<std::string, std::uint64_t>& reasons) {
-    for (const auto& [reason, packets] : reasons) {
-      rows.push_back({dev, netns, printable(reason), fmt::to_string(packets)});
-    }
-  };
-  add("-", "-", drops.host);
-  for (const auto& slave : drops.slaves) {
-    add(printable(slave.name), slave.netns ? printable(*slave.netns) : "-", slave.drops);
-  }
-  return table({{"DEV"}, {"NETNS"}, {"REASON"}, {"PACKETS", Side::right}}, rows);
+  return table({{"DEV"}, {"NETNS"}, {"REASON"}, {"PACKETS", Side::right}}, rows_of(drops));
+}
+
+std::string dropped(const api::DropsReply& drops) {
+  std::string out;
+  for (const auto& row : rows_of(drops)) out += fmt::format("{}\n", fmt::join(row, " "));
+  return out;
 }
 
 // slave web0 id 7 netns ns0: slave 'web0' gets it
