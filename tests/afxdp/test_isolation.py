@@ -228,10 +228,11 @@ def test_what_it_sends_goes_by_the_rules(net: Topology) -> None:
     net.daemon.cli("port set m0 private")
     with Capture(others.spaces["plain0"], "plain0") as sibling:
         generate(PLAIN[4], net.mac)
-        eventually("all are dropped", lambda: stats()["tx"]["dropped"] == 50)
+        # Its own stack may ask for a sibling besides.
+        eventually("all are dropped", lambda: stats()["drops"].get("private", 0) >= 50)
         sibling.settle()
     assert not sibling.matching(is_generated)
-    assert stats()["drops"] == {"private": 50}
+    assert stats()["drops"].keys() == {"private"}
 
 
 def test_its_interface_goes_while_it_is_bound(net: Topology) -> None:
