@@ -62,11 +62,11 @@ TEST_CASE("everything is pinned by its name, and nothing else is") {
   const std::string m0 = std::to_string(number(given.index("m0")));
   std::vector<std::string> names;
   for (const auto& [name, id] : pinned_under(given.root())) names.push_back(name);
-  std::vector<std::string> expected{"maps/ipvx_about",     "maps/ipvx_addrs",      "maps/ipvx_drops",
-                                    "maps/ipvx_fanouts",   "maps/ipvx_members",    "maps/ipvx_passed",
-                                    "maps/ipvx_ports",     "maps/ipvx_relay",      "maps/ipvx_slaves",
-                                    "maps/ipvx_stats",     "progs/ipvx_master_rx", "progs/ipvx_relay_rx",
-                                    "progs/ipvx_slave_rx", "progs/ipvx_slave_tx"};
+  std::vector<std::string> expected{"maps/ipvx_about",     "maps/ipvx_addrs",     "maps/ipvx_drops",
+                                    "maps/ipvx_fanouts",   "maps/ipvx_members",   "maps/ipvx_passed",
+                                    "maps/ipvx_ports",     "maps/ipvx_relay",     "maps/ipvx_slaves",
+                                    "maps/ipvx_sockets",   "maps/ipvx_stats",     "progs/ipvx_master_rx",
+                                    "progs/ipvx_relay_rx", "progs/ipvx_slave_rx", "progs/ipvx_slave_tx"};
   if (has_tcx()) expected.push_back("links/" + m0 + "-master_rx");
   std::ranges::sort(expected);
   CHECK(names == expected);
