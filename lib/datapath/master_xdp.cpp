@@ -35,11 +35,9 @@ bool kernel_tells_of_tags() {
   return tells;
 }
 
-using Kind = XdpKind;
-
-Result<Kind> native_kind(const Driver& driver) {
-  if (!driver.hides_tags) return Kind::native;
-  if (kernel_tells_of_tags()) return Kind::bound;
+Result<XdpKind> native_kind(const Driver& driver) {
+  if (!driver.hides_tags) return XdpKind::native;
+  if (kernel_tells_of_tags()) return XdpKind::bound;
   return fail(
       Errc::kernel_refused,
       fmt::format("this kernel does not tell XDP of VLAN tags that lie beside a frame, as with "
@@ -47,19 +45,19 @@ Result<Kind> native_kind(const Driver& driver) {
                   driver.name, driver.is_veth() ? "" : ": `ethtool -K` with `rxvlan off` leaves them in"));
 }
 
-bpf_program* program_of(const master_xdp_bpf& skeleton, Kind kind) {
+bpf_program* program_of(const master_xdp_bpf& skeleton, XdpKind kind) {
   switch (kind) {
-    case Kind::native:
+    case XdpKind::native:
       return skeleton.progs.ipvx_master_xdp;
-    case Kind::bound:
+    case XdpKind::bound:
       return skeleton.progs.ipvx_bound_xdp;
-    case Kind::generic:
+    case XdpKind::generic:
       break;
   }
   return skeleton.progs.ipvx_skb_xdp;
 }
 
-Result<Skeleton> load(const Pins& pins, IfIndex master, Kind kind) {
+Result<Skeleton> load(const Pins& pins, IfIndex master, XdpKind kind) {
   forget_libbpf();
   Skeleton skeleton{master_xdp_bpf__open()};
   if (!skeleton) return libbpf_error("open BPF object", errno);
@@ -72,7 +70,7 @@ Result<Skeleton> load(const Pins& pins, IfIndex master, Kind kind) {
   bpf_object__for_each_program(program, skeleton->obj) {
     bpf_program__set_autoload(program, program == wanted);
   }
-  if (kind == Kind::bound) {
+  if (kind == XdpKind::bound) {
     bpf_program__set_ifindex(wanted, number(master));
     bpf_program__set_flags(wanted, bpf_program__flags(wanted) | kDeviceBound);
   }
@@ -92,15 +90,19 @@ Xdp mode_at(IfIndex master) {
 }  // namespace
 
 Result<void> MasterXdp::set(IfIndex master, Xdp wanted) {
+  if (wanted == Xdp::off) {
+    forget(master);
+    return detach({master, pin(master)});
+  }
+  if (stands(master, wanted)) return {};
   auto done = turn(master, wanted);
-  remember(master, done ? "" : done.error().message);
+  remember(master, {wanted, done ? "" : done.error().message});
   if (done || wanted != Xdp::auto_) return done;
   return detach({master, pin(master)});
 }
 
 Result<void> MasterXdp::turn(IfIndex master, Xdp wanted) const {
-  if (wanted == Xdp::off) return detach({master, pin(master)});
-  if (wanted == Xdp::generic) return attach(master, Kind::generic);
+  if (wanted == Xdp::generic) return attach(master, XdpKind::generic);
   const auto driver = driver_of(master);
   if (!driver) return std::unexpected(driver.error());
   if (wanted == Xdp::auto_ && driver->is_veth()) {
@@ -111,12 +113,12 @@ Result<void> MasterXdp::turn(IfIndex master, Xdp wanted) const {
   const auto kind = native_kind(*driver);
   auto done = kind ? attach(master, *kind) : std::unexpected(kind.error());
   if (done || wanted != Xdp::any) return done;
-  return attach(master, Kind::generic);
+  return attach(master, XdpKind::generic);
 }
 
 // One that is there in another mode cannot be replaced in place.
-Result<void> MasterXdp::attach(IfIndex master, Kind kind) const {
-  const bool generic = kind == Kind::generic;
+Result<void> MasterXdp::attach(IfIndex master, XdpKind kind) const {
+  const bool generic = kind == XdpKind::generic;
   const auto skeleton = load(pins_, master, kind);
   if (!skeleton) return std::unexpected(skeleton.error());
   const XdpHook hook{
@@ -129,17 +131,30 @@ Result<void> MasterXdp::attach(IfIndex master, Kind kind) const {
   return ipvlanx::attach(hook, bpf_program__fd(program_of(**skeleton, kind)), UniqueFd{});
 }
 
-void MasterXdp::remember(IfIndex master, const std::string& why_not) {
+// A port's row is written for each slave that comes; a program takes 10 ms to load.
+bool MasterXdp::stands(IfIndex master, Xdp wanted) const {
   const std::unique_lock alone{mutex_};
-  why_not_.erase(master);
-  if (!why_not.empty()) why_not_.emplace(master, why_not);
+  const auto last = last_.find(master);
+  if (last == last_.end() || last->second.wanted != wanted) return false;
+  if (!last->second.why_not.empty()) return wanted == Xdp::auto_;
+  return is_attached({master, pin(master)}).value_or(false);
+}
+
+void MasterXdp::forget(IfIndex master) {
+  const std::unique_lock alone{mutex_};
+  last_.erase(master);
+}
+
+void MasterXdp::remember(IfIndex master, Attempt attempt) {
+  const std::unique_lock alone{mutex_};
+  last_.insert_or_assign(master, std::move(attempt));
 }
 
 XdpState MasterXdp::state(IfIndex master) const {
   if (is_attached({master, pin(master)}).value_or(false)) return {.attached = mode_at(master), .why = {}};
   const std::unique_lock alone{mutex_};
-  const auto why = why_not_.find(master);
-  return {.attached = Xdp::off, .why = why == why_not_.end() ? "" : why->second};
+  const auto last = last_.find(master);
+  return {.attached = Xdp::off, .why = last == last_.end() ? "" : last->second.why_not};
 }
 
 }  // namespace ipvlanx

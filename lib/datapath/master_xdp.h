@@ -29,11 +29,17 @@ class MasterXdp {
   Result<void> turn(IfIndex master, Xdp wanted) const;
   Result<void> attach(IfIndex master, XdpKind kind) const;
   std::string pin(IfIndex master) const { return pins_.link(master, "master_xdp"); }
-  void remember(IfIndex master, const std::string& why_not);
+  struct Attempt {
+    Xdp wanted;
+    std::string why_not;  // empty: it succeeded
+  };
+  bool stands(IfIndex master, Xdp wanted) const;
+  void remember(IfIndex master, Attempt attempt);
+  void forget(IfIndex master);
 
   const Pins& pins_;
   mutable std::mutex mutex_;
-  std::map<IfIndex, std::string> why_not_;
+  std::map<IfIndex, Attempt> last_;
 };
 
 }  // namespace ipvlanx

@@ -103,6 +103,14 @@ class XdpSlaves(AfxdpSlaves):
             raise Failed(f"ipvlanx: the master's program is attached: {attached}")
 
 
+class DirectSlaves(AfxdpSlaves):
+    key, title, via = "direct", "AF_XDP socket, direct slave", "afxdp-direct"
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self.daemon.use_settings("[afxdp]\ndirect = on\n")
+
+
 class Competitor(ABC):
     """Who receives, or sends; on a drawing of its own, or on another one's."""
 
@@ -196,6 +204,20 @@ class InSlave(Packets):
         self.space = drawing.home(0)
 
 
+class Direct(Packets):
+    """On the master, which gives it its slave's frames alone."""
+
+    interface = "m0"
+
+    def __init__(self) -> None:
+        drawing = DirectSlaves()
+        self.key, self.title = drawing.key, drawing.title
+        super().__init__(drawing)
+        self.space = drawing.host
+        (slave,) = drawing.daemon.get("/v1/slaves")
+        self.options = ("--map", f"{drawing.daemon.pin_root}/slaves/{slave['id']}/xsks_map")
+
+
 class Dropped(Competitor):
     """An XDP program that drops all."""
 
@@ -227,7 +249,7 @@ class Afxdp:
         self._results = results
         on_nic = OnNic()
         self._applications: list[Competitor] = [
-            Socket(), on_nic, InSlave(AfxdpSlaves), InSlave(XdpSlaves)
+            Socket(), on_nic, InSlave(AfxdpSlaves), InSlave(XdpSlaves), Direct()
         ]
         self._droppers: list[Competitor] = [Dropped(on_nic.drawing)]
         for one in (*self._applications, *self._droppers):

@@ -120,6 +120,8 @@ class Recorder(http.server.BaseHTTPRequestHandler):
 def test_the_client_asks_all_there_is(program: Path, tmp_path: Path) -> None:
     tables = subprocess.run([BIN / "api_tables"], capture_output=True, check=True).stdout
     routes = {f"{route['method']} {route['path']}" for route in json.loads(tables)["routes"]}
+    # Those are for Docker's engine alone.
+    routes = {route for route in routes if "/NetworkDriver." not in route and "/Plugin." not in route}
     path = str(tmp_path / "socket")
     with socketserver.ThreadingUnixStreamServer(path, Recorder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
