@@ -60,7 +60,8 @@ def test_installed_below_any_prefix(tmp_path: Path) -> None:
         pid = sh("systemctl show --value -p MainPID ipvlanxd.service").strip()
         assert os.readlink(f"/proc/{pid}/exe") == f"{tmp_path}/sbin/ipvlanxd"
         assert (tmp_path / "etc/ipvlanx/ipvlanx.conf").exists()
-        variable = sh(f"pkg-config --variable=prefix {tmp_path}/lib/pkgconfig/ipvlanx.pc").strip()
+        (package,) = tmp_path.glob("lib/**/ipvlanx.pc")
+        variable = sh(f"pkg-config --variable=prefix {package}").strip()
         assert variable == f"{tmp_path}"
     finally:
         sh(f"systemctl stop {' '.join(UNITS)}")
