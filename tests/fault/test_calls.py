@@ -5,11 +5,12 @@
     x0  ---- veth ----  m0 ==== two slaves ===========  web0, db0
 
 Each request is made again and again; the first call to the kernel fails, then the second, and so
-on, until none is left that could.
+on, until none is left that could. Every day that is one call in three.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -22,6 +23,7 @@ from space import SLOW, eventually, ping_ok
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="built without tests")
 MOST_CALLS = 400
+STEP = 1 if os.environ.get("IPVLANX_LONG") else 3
 
 
 class Stage:
@@ -87,10 +89,10 @@ class Request:
 
 
 def go_through(stage: Stage, request: Request) -> int:
-    """Every call of the request fails once. Returns how many there were."""
+    """Every call of the request, or every third, fails once. Returns how many there were, or nearly."""
     request.given(stage)
     before = stage.settled()
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MOST_CALLS, STEP):
         words = request.ask(stage)
         stage.calls.refuse(number)
         answer = stage.daemon.api(*words)
